@@ -1,15 +1,15 @@
 """Every error that Assay raises on purpose.
 
-    AssayError                    has a code, a message and a hint: what to do
-    ├── ConfigError               assay.toml or ASSAY_* cannot be used
-    ├── SampleError               one sample cannot be screened; the batch goes on
-    │   ├── Refused               over a limit, encrypted, or turned away by policy before decoding
-    │   ├── Unsupported           a media type that Assay does not read
-    │   └── Failed                unreadable, undecodable, or a worker died on it
-    ├── ModelError                a weight is missing, altered or cannot be had
-    ├── StoreError                the database or the blobs: full, locked, newer than this program
-    ├── QuarantineError           nothing was moved, or nothing was released
-    └── JailError                 the sandbox could not be set up; nothing hostile was opened
+AssayError                    has a code, a message and a hint: what to do
+├── ConfigError               assay.toml or ASSAY_* cannot be used
+├── SampleError               one sample cannot be screened; the batch goes on
+│   ├── Refused               over a limit, encrypted, or turned away by policy before decoding
+│   ├── Unsupported           a media type that Assay does not read
+│   └── Failed                unreadable, undecodable, or a worker died on it
+├── ModelError                a weight is missing, altered or cannot be had
+├── StoreError                the database or the blobs: full, locked, newer than this program
+├── QuarantineError           nothing was moved, or nothing was released
+└── JailError                 the sandbox could not be set up; nothing hostile was opened
 """
 
 from __future__ import annotations

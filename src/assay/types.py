@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime  # noqa: TC003 - dataclass fields are read at run time
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -90,7 +90,9 @@ class Region:
     time_s: float | None = None  # in a video: the frame's time
 
     @classmethod
-    def box(cls, x: float, y: float, w: float, h: float, *, width: int, height: int, score: float | None = None) -> Region:
+    def box(
+        cls, x: float, y: float, w: float, h: float, *, width: int, height: int, score: float | None = None
+    ) -> Region:
         return cls(((x, y), (x + w, y), (x + w, y + h), (x, y + h)), width, height, score)
 
 

@@ -23,7 +23,9 @@ DTYPES = ("uint8", "int16", "uint16", "int32", "float32", "float64")
 class JpegPlane:
     """One colour component of a JPEG, as coded."""
 
-    coefficients: NDArray[np.int16]  # (block rows, block columns, 8, 8), quantised, natural order [vertical, horizontal]
+    coefficients: NDArray[
+        np.int16
+    ]  # (block rows, block columns, 8, 8), quantised, natural order [vertical, horizontal]
     quantisation: NDArray[np.uint16]  # (8, 8), natural order
     horizontal: int  # sampling factors
     vertical: int
@@ -108,12 +110,16 @@ class Container:
     parts: tuple[Part, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
     quantisation: tuple[tuple[int, ...], ...] = ()  # JPEG tables in file order, 64 values each, natural order
-    huffman: tuple[str, ...] = ()  # per DHT table: "standard:dc0" ... or "custom:<sha256 of its bytes, 12 hex>"
+    huffman: tuple[
+        str, ...
+    ] = ()  # per DHT table: "standard:dc0" ... or "custom:<sha256 of its bytes, 12 hex>"
     progressive: bool = False
     sampling: str = ""  # "2x2,1x1,1x1"
     trailing: int = 0  # bytes after the last structural unit
     trailing_note: str = ""  # "zip", "jpeg", "mpf", "zeros", "unknown" ...
-    thumbnail_distance: float | None = None  # mean |difference| of blurred luma (0-255) between thumbnail and picture
+    thumbnail_distance: float | None = (
+        None  # mean |difference| of blurred luma (0-255) between thumbnail and picture
+    )
     thumbnail_size: tuple[int, int] | None = None  # (width, height)
     credentials: dict[str, Any] = field(default_factory=dict)
     truncated: bool = False
@@ -171,7 +177,9 @@ def pack(view: Any, writer: Writer) -> Any:
     if isinstance(view, bytes):
         return {"$bytes": view.hex()}
     if type(view).__name__ in VIEWS:
-        return {"$view": type(view).__name__} | {f.name: pack(getattr(view, f.name), writer) for f in fields(view)}
+        return {"$view": type(view).__name__} | {
+            f.name: pack(getattr(view, f.name), writer) for f in fields(view)
+        }
     if isinstance(view, tuple | list):
         return [pack(v, writer) for v in view]
     return view
@@ -195,7 +203,9 @@ def expect(kind: type[V], described: Any, arena: memoryview) -> V:
     """Rebuild a view and insist on its type."""
     view = unpack(described, arena)
     if not isinstance(view, kind):
-        raise Failed(f"a decoder answered with {type(view).__name__}, not {kind.__name__}", code="malformed_view")
+        raise Failed(
+            f"a decoder answered with {type(view).__name__}, not {kind.__name__}", code="malformed_view"
+        )
     return view
 
 

@@ -114,12 +114,16 @@ def from_json(data: JSON) -> Screening:
     error = data["error"]
     return Screening(
         sample=sample,
-        path=base64.b64decode(data["path_b64"]).decode("utf-8", "surrogateescape") if data["path_b64"] else data["path"],
+        path=base64.b64decode(data["path_b64"]).decode("utf-8", "surrogateescape")
+        if data["path_b64"]
+        else data["path"],
         status=Status(data["status"]),
         screened_at=datetime.fromisoformat(data["screened_at"]),
         assay_version=data["assay_version"],
         verdict=_verdict_of(data) if data["label"] else None,
-        decision=Decision(Action(data["action"]), data["rule"], data["policy_digest"]) if data["action"] else None,
+        decision=Decision(Action(data["action"]), data["rule"], data["policy_digest"])
+        if data["action"]
+        else None,
         error=Problem(error["code"], error["message"], error["hint"]) if error else None,
         warnings=tuple(data["warnings"]),
         elapsed_s=data["elapsed_s"],
@@ -172,7 +176,9 @@ def _evidence(e: Evidence) -> JSON:
         "elapsed_s": round(e.elapsed_s, 4),
         "reasons": [{"code": r.code, "text": r.text} for r in f.reasons],
         "regions": [_region(r) for r in f.regions],
-        "segments": [{"start_s": s.start_s, "end_s": s.end_s, "score": _rounded(s.score, 4)} for s in f.segments],
+        "segments": [
+            {"start_s": s.start_s, "end_s": s.end_s, "score": _rounded(s.score, 4)} for s in f.segments
+        ],
     }
 
 

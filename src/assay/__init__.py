@@ -1,0 +1,5 @@
+"""Assay: an antivirus and a spam filter for synthetic media."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
