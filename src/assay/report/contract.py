@@ -10,8 +10,9 @@ import json
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from assay.plain import finding_of, plain_finding, rounded
 from assay.types import (
     JSON,
     SCHEMA,
@@ -19,16 +20,11 @@ from assay.types import (
     Coverage,
     Decision,
     Evidence,
-    Finding,
     Kind,
     Label,
-    Outcome,
     Problem,
-    Reason,
-    Region,
     Sample,
     Screening,
-    Segment,
     Status,
     Verdict,
     Why,
@@ -81,10 +77,10 @@ def to_json(screening: Screening) -> JSON:
         "label": str(v.label) if v else None,
         "why": str(v.why) if v and v.why else None,
         "summary": v.summary if v else (screening.error.message if screening.error else ""),
-        "probability": _rounded(v.probability, 6) if v else None,
+        "probability": rounded(v.probability, 6) if v else None,
         "prior": v.prior if v else None,
-        "llr": _rounded(v.llr, 4) if v else None,
-        "threshold": _rounded(v.threshold, 4) if v else None,
+        "llr": rounded(v.llr, 4) if v else None,
+        "threshold": rounded(v.threshold, 4) if v else None,
         "kinds": [str(k) for k in v.kinds] if v else [],
         "disclosed": v.disclosed if v else None,
         "action": str(d.action) if d else None,
@@ -93,7 +89,7 @@ def to_json(screening: Screening) -> JSON:
         "coverage": _coverage(v.coverage if v else Coverage()),
         "width": screening.size_px[0] if screening.size_px else None,
         "height": screening.size_px[1] if screening.size_px else None,
-        "duration_s": _rounded(screening.duration_s, 3),
+        "duration_s": rounded(screening.duration_s, 3),
         "elapsed_s": round(screening.elapsed_s, 4),
         "cpu_s": round(screening.cpu_s, 4),
         "warnings": list(screening.warnings),
@@ -147,10 +143,6 @@ def _path(path: str) -> tuple[str, str | None]:
     return path, None
 
 
-def _rounded(number: float | None, digits: int) -> float | None:
-    return None if number is None else round(float(number), digits)
-
-
 def _problem(problem: Problem | None) -> JSON | None:
     return {"code": problem.code, "message": problem.message, "hint": problem.hint} if problem else None
 
@@ -165,36 +157,13 @@ def _coverage(c: Coverage) -> JSON:
 
 
 def _evidence(e: Evidence) -> JSON:
-    f = e.finding
     return {
         "detector": e.detector,
         "version": e.version,
         "family": e.family,
-        "outcome": str(f.outcome),
-        "score": _rounded(f.score, 6),
-        "llr": _rounded(e.llr, 4),
+        "llr": rounded(e.llr, 4),
         "elapsed_s": round(e.elapsed_s, 4),
-        "reasons": [{"code": r.code, "text": r.text} for r in f.reasons],
-        "regions": [_region(r) for r in f.regions],
-        "segments": [
-            {"start_s": s.start_s, "end_s": s.end_s, "score": _rounded(s.score, 4)} for s in f.segments
-        ],
-    }
-
-
-def _region(r: Region) -> JSON:
-    xs, ys = [p[0] for p in r.points], [p[1] for p in r.points]
-    box = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-    is_box = r.points == Region.box(*box, width=r.width, height=r.height).points
-    return {
-        "type": "box" if is_box else "polygon",
-        "box": box,
-        "points": [list(p) for p in r.points],
-        "width": r.width,
-        "height": r.height,
-        "score": _rounded(r.score, 4),
-        "time_s": _rounded(r.time_s, 3),
-    }
+    } | plain_finding(e.finding)
 
 
 def _verdict_of(data: JSON) -> Verdict:
@@ -217,15 +186,5 @@ def _verdict_of(data: JSON) -> Verdict:
     )
 
 
-def _evidence_of(e: Any) -> Evidence:
-    finding = Finding(
-        Outcome(e["outcome"]),
-        e["score"],
-        tuple(Reason(r["code"], r["text"]) for r in e["reasons"]),
-        tuple(
-            Region(tuple((p[0], p[1]) for p in r["points"]), r["width"], r["height"], r["score"], r["time_s"])
-            for r in e["regions"]
-        ),
-        tuple(Segment(s["start_s"], s["end_s"], s["score"]) for s in e["segments"]),
-    )
-    return Evidence(e["detector"], e["version"], e["family"], finding, e["llr"], e["elapsed_s"])
+def _evidence_of(e: JSON) -> Evidence:
+    return Evidence(e["detector"], e["version"], e["family"], finding_of(e), e["llr"], e["elapsed_s"])
