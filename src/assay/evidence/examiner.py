@@ -1,0 +1,105 @@
+"""What runs inside of an examiner process: detectors, on read-only views, without network and without writing.
+
+``prepare`` runs once in the zygote (imports, no session, no thread); ``serve`` runs in each child: it opens the
+weights, locks the door behind itself and answers requests.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from assay.errors import Failed, ModelError
+from assay.evidence import models, registry, runner
+from assay.evidence.detector import Card
+from assay.media.jail.arena import read_arena
+from assay.media.views import unpack
+from assay.plain import packed_finding
+from assay.types import JSON, Finding
+
+Handler = Callable[[JSON, list[int]], Iterator[JSON]]
+
+
+def prepare() -> None:
+    """Import every detector, so that children start in milliseconds and compiled kernels are shared."""
+    import onnxruntime  # noqa: F401
+
+    for entry in registry.entries():
+        warm = getattr(entry.detector, "warm", None)
+        if warm is not None:
+            warm()
+
+
+class Bench:
+    """The detectors of one examiner, constructed, and those that could not be."""
+
+    def __init__(self, models_dir: Path) -> None:
+        self.detectors: dict[str, Any] = {}
+        self.unavailable: dict[str, str] = {}
+        self.cards: list[JSON] = []
+        for entry in registry.entries():
+            if entry.detector is None:
+                self.cards.append({"reference": entry.reference, "problem": entry.problem})
+                continue
+            card = entry.card
+            self.cards.append(plain_card(card) | {"reference": entry.reference, "problem": ""})
+            try:
+                sessions = models.sessions(card.models, models_dir) if card.models else None
+            except ModelError as e:
+                self.unavailable[card.name] = f"{e.message}: {e.hint}" if e.hint else e.message
+                continue
+            self.detectors[card.name] = entry.detector(sessions) if sessions is not None else entry.detector()
+
+    def examine(self, name: str, view: Any) -> tuple[Finding, float]:
+        if name in self.unavailable:
+            return Finding.not_applicable("weight_missing", self.unavailable[name]), 0.0
+        return runner.run(self.detectors[name], view)
+
+
+def serve(message: JSON, lock: Callable[[], None]) -> Handler:
+    """Open the weights, lock, and return the handler of this child's requests."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    bench = Bench(Path(message["models_dir"]))
+    lock()
+
+    def handle(request: JSON, fds: list[int]) -> Iterator[JSON]:
+        if request["op"] == "cards":
+            yield {"cards": bench.cards, "unavailable": bench.unavailable}
+            return
+        if request["op"] != "examine":
+            raise Failed(f"an examiner does not know {request['op']}", code="protocol")
+        arena = read_arena(fds[0], request["used"]) if fds else memoryview(b"")
+        view = unpack(request["view"], arena)
+        for name in request["detectors"]:
+            for index, part in enumerate(_parts(view, request.get("each", False))):
+                finding, elapsed = bench.examine(name, part)
+                yield {
+                    "detector": name,
+                    "part": index,
+                    "finding": packed_finding(finding),
+                    "elapsed_s": elapsed,
+                }
+
+    return handle
+
+
+def _parts(view: Any, each: bool) -> tuple[Any, ...]:
+    """The view itself, or every frame of a clip for a detector that reads pictures."""
+    return tuple(view.frames) if each else (view,)
+
+
+def plain_card(card: Card) -> JSON:
+    return {
+        "name": card.name,
+        "version": card.version,
+        "reads": card.reads.__name__,
+        "family": card.family,
+        "claims": sorted(str(k) for k in card.claims),
+        "summary": card.summary,
+        "source": card.source,
+        "licence": card.licence,
+        "models": list(card.models),
+        "frames": card.frames,
+    }

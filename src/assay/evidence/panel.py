@@ -1,0 +1,177 @@
+"""The examiners as the pipeline sees them: hand in a packed view, get evidence back, whatever happens inside.
+
+A detector that overruns its time, swells or crashes costs its examiner its life: it is killed and replaced, the
+detector's finding says so, and the remaining detectors go on in the new one.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assay.errors import Failed
+from assay.evidence.runner import failed
+from assay.media.jail.process import Child, Zygote
+from assay.plain import finding_of
+from assay.types import JSON, Evidence, Finding, Kind, Outcome, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A detector of the panel: its card, without its code."""
+
+    name: str
+    version: int
+    reads: str  # "Image" | "AudioClip" | "VideoClip" | "Container"
+    family: str
+    claims: frozenset[Kind]
+    summary: str
+    source: str
+    licence: str
+    models: tuple[str, ...]
+    frames: bool
+    unavailable: str = ""  # why it cannot examine here, "" if it can
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One view in an arena, and who shall examine it."""
+
+    view: JSON  # as `media.views.pack` described it
+    names: tuple[str, ...]
+    arena_fd: int | None = None  # None: a view without arrays
+    used: int = 0  # bytes of the arena
+    each: bool = False  # examine every frame of a clip on its own
+
+
+@dataclass(slots=True)
+class Answers:
+    """What came back: findings per detector in the order of parts, and the seconds of computing."""
+
+    findings: dict[str, list[Finding]] = field(default_factory=dict)
+    elapsed_s: dict[str, float] = field(default_factory=dict)
+
+    def add(self, name: str, finding: Finding, elapsed_s: float) -> None:
+        self.findings.setdefault(name, []).append(finding)
+        self.elapsed_s[name] = self.elapsed_s.get(name, 0.0) + elapsed_s
+
+
+class Panel:
+    """A pool of examiners, started on demand, at most `jobs` at once."""
+
+    def __init__(
+        self, zygote: Zygote, models_dir: Path, *, jobs: int, detector_s: float, memory_bytes: int
+    ) -> None:
+        self._zygote = zygote
+        self._models_dir = models_dir
+        self._detector_s = detector_s
+        self._memory_bytes = memory_bytes
+        self._idle: queue.SimpleQueue[Child | None] = queue.SimpleQueue()
+        for _ in range(jobs):
+            self._idle.put(None)  # a place for a child that is not started yet
+        self._lock = threading.Lock()
+        self._members: tuple[Member, ...] | None = None
+        self.warnings: list[str] = []
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The detectors, asked of the first examiner."""
+        with self._lock:
+            if self._members is None:
+                with self._examiner() as slot:
+                    self._members = self._ask(slot)
+            return self._members
+
+    def examine(self, request: Request) -> Answers:
+        """Let every named detector examine the view; each one answers, if only with FAILED or TIMED_OUT."""
+        answers, left = Answers(), list(request.names)
+        with self._examiner() as slot:
+            while left:
+                try:
+                    self._run(slot, request, left, answers)
+                except Failed as e:
+                    slot.child = None
+                    answers.add(left.pop(0), self._obituary(e), 0.0)
+        return answers
+
+    def _run(self, slot: _Slot, request: Request, left: list[str], answers: Answers) -> None:
+        message = {
+            "op": "examine",
+            "view": request.view,
+            "used": request.used,
+            "detectors": list(left),
+            "each": request.each,
+        }
+        fds = () if request.arena_fd is None else (request.arena_fd,)
+        child = self._child(slot)
+        for answer in child.stream(
+            message, fds, timeout_s=self._detector_s, memory_bytes=self._memory_bytes
+        ):
+            name = answer["detector"]
+            while left and left[0] != name:
+                left.pop(0)
+            try:
+                finding = finding_of(answer["finding"])
+            except (KeyError, TypeError, ValueError) as e:
+                finding = failed("malformed_finding", f"the finding cannot be read: {e}")
+            answers.add(name, finding, float(answer["elapsed_s"]))
+        left.clear()
+
+    def _obituary(self, e: Failed) -> Finding:
+        timed_out = e.code == "worker_timed_out"
+        text = f"stopped after {self._detector_s:g} s" if timed_out else e.message
+        return Finding(Outcome.TIMED_OUT if timed_out else Outcome.FAILED, reasons=(Reason(e.code, text),))
+
+    def _ask(self, slot: _Slot) -> tuple[Member, ...]:
+        answer = self._child(slot).call({"op": "cards"}, timeout_s=60)
+        members = []
+        for card in answer["cards"]:
+            if card["problem"]:
+                self.warnings.append(card["problem"])
+                continue
+            members.append(
+                Member(
+                    **{
+                        k: card[k]
+                        for k in ("name", "version", "reads", "family", "summary", "source", "licence")
+                    },
+                    claims=frozenset(Kind(k) for k in card["claims"]),
+                    models=tuple(card["models"]),
+                    frames=card["frames"],
+                    unavailable=answer["unavailable"].get(card["name"], ""),
+                )
+            )
+        return tuple(members)
+
+    def _child(self, slot: _Slot) -> Child:
+        if slot.child is None:
+            slot.child = self._zygote.spawn({"models_dir": str(self._models_dir)})
+        return slot.child
+
+    @contextmanager
+    def _examiner(self) -> Iterator[_Slot]:
+        slot = _Slot(self._idle.get())
+        try:
+            yield slot
+        finally:
+            self._idle.put(slot.child)
+
+    def close(self) -> None:
+        while not self._idle.empty():
+            child = self._idle.get_nowait()
+            if child is not None:
+                child.close()
+        self._zygote.close()
+
+
+@dataclass(slots=True)
+class _Slot:
+    child: Child | None
+
+
+def evidence_of(member: Member, finding: Finding, elapsed_s: float) -> Evidence:
+    return Evidence(member.name, member.version, member.family, finding, None, elapsed_s)
