@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from assay.media.naming import ALIKE, EXTENSIONS, OFFICE, SYNONYMS
+
 if TYPE_CHECKING:
     from assay.types import MediaFamily
 
@@ -67,11 +69,6 @@ _BRANDS: dict[bytes, str] = {
 }
 _BOXES = frozenset((b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"udta"))
 
-_OFFICE = (
-    (b"word/", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
-    (b"xl/", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
-    (b"ppt/", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
-)
 _TYPED_ZIPS = (
     b"application/epub+zip",
     b"application/vnd.oasis.opendocument.",
@@ -116,7 +113,6 @@ def identify(head: bytes, tail: bytes = b"", size: int | None = None) -> str:
         _aiff,
         _matroska,
         _ogg,
-        _zip,
         _bmp,
         _mpeg_transport,
         _text,
@@ -205,7 +201,7 @@ def _zip(head: bytes, tail: bytes) -> str:
     if name.startswith(
         (b"[Content_Types].xml", b"_rels/", b"docProps/", b"word/", b"xl/", b"ppt/", b"customXml/")
     ):
-        for folder, media_type in _OFFICE:
+        for folder, media_type in OFFICE:
             if folder in head or folder in tail:
                 return media_type
     return "application/zip"
@@ -302,73 +298,6 @@ def _is_mpeg_frame(head: bytes) -> bool:
     return head[1] >= 0xE0 and version != 1 and layer != 0 and rate not in (0, 15) and sampling != 3
 
 
-_EXTENSIONS: dict[str, str] = {
-    **dict.fromkeys(("jpg", "jpeg", "jpe", "jfif", "mpo"), "image/jpeg"),
-    **dict.fromkeys(("png", "apng"), "image/png"),
-    "webp": "image/webp",
-    "gif": "image/gif",
-    **dict.fromkeys(("tif", "tiff", "dng", "nef", "arw"), "image/tiff"),
-    "cr2": "image/x-canon-cr2",
-    "cr3": "image/x-canon-cr3",
-    "raf": "image/x-fuji-raf",
-    **dict.fromkeys(("bmp", "dib"), "image/bmp"),
-    **dict.fromkeys(("heic", "heics"), "image/heic"),
-    **dict.fromkeys(("heif", "heifs", "hif"), "image/heif"),
-    **dict.fromkeys(("avif", "avifs"), "image/avif"),
-    "jxl": "image/jxl",
-    **dict.fromkeys(("jp2", "jpx"), "image/jp2"),
-    "psd": "image/vnd.adobe.photoshop",
-    "svg": "image/svg+xml",
-    "ico": "image/vnd.microsoft.icon",
-    **dict.fromkeys(("mp4", "m4v", "m4s"), "video/mp4"),
-    **dict.fromkeys(("mov", "qt"), "video/quicktime"),
-    "webm": "video/webm",
-    **dict.fromkeys(("mkv", "mka"), "video/x-matroska"),
-    "avi": "video/x-msvideo",
-    "3gp": "video/3gpp",
-    "3g2": "video/3gpp2",
-    **dict.fromkeys(("mpg", "mpeg", "vob"), "video/mpeg"),
-    **dict.fromkeys(("mts", "m2ts"), "video/mp2t"),
-    "flv": "video/x-flv",
-    **dict.fromkeys(("wmv", "wma", "asf"), "video/x-ms-asf"),
-    "ogv": "video/ogg",
-    **dict.fromkeys(("wav", "wave", "bwf"), "audio/wav"),
-    "flac": "audio/flac",
-    "mp3": "audio/mpeg",
-    **dict.fromkeys(("m4a", "m4b"), "audio/mp4"),
-    **dict.fromkeys(("ogg", "oga"), "audio/ogg"),
-    "opus": "audio/opus",
-    "aac": "audio/aac",
-    **dict.fromkeys(("aif", "aiff", "aifc"), "audio/aiff"),
-    "amr": "audio/amr",
-    "caf": "audio/x-caf",
-    "zip": "application/zip",
-    "docx": _OFFICE[0][1],
-    "xlsx": _OFFICE[1][1],
-    "pptx": _OFFICE[2][1],
-    "odt": "application/vnd.oasis.opendocument.text",
-    "ods": "application/vnd.oasis.opendocument.spreadsheet",
-    "odp": "application/vnd.oasis.opendocument.presentation",
-    "odg": "application/vnd.oasis.opendocument.graphics",
-    "epub": "application/epub+zip",
-    "jar": "application/java-archive",
-    "tar": "application/x-tar",
-    **dict.fromkeys(("gz", "tgz"), "application/gzip"),
-    **dict.fromkeys(("bz2", "tbz2"), "application/x-bzip2"),
-    **dict.fromkeys(("xz", "txz"), "application/x-xz"),
-    "7z": "application/x-7z-compressed",
-    "rar": "application/vnd.rar",
-    "zst": "application/zstd",
-    **dict.fromkeys(("doc", "xls", "ppt", "msg"), "application/x-ole-storage"),
-    "pdf": "application/pdf",
-    "rtf": "application/rtf",
-    "eml": "message/rfc822",
-    **dict.fromkeys(("tnef", "dat"), "application/vnd.ms-tnef"),
-    **dict.fromkeys(("txt", "text", "log", "md", "csv"), "text/plain"),
-    **dict.fromkeys(("html", "htm"), "text/html"),
-    "xml": "application/xml",
-    "json": "application/json",
-}
 _VAGUE = frozenset({"dat"})  # extensions that promise something only under their usual name
 
 
@@ -379,76 +308,7 @@ def declared_type(name: str) -> str | None:
     extension = extension.strip().lower()
     if not dot or not stem or (extension in _VAGUE and stem.lower() != "winmail"):
         return None
-    return _EXTENSIONS.get(extension)
-
-
-# Types that one kind of software writes under each other's names; within a row nobody lies
-_ALIKE: tuple[frozenset[str], ...] = (
-    frozenset(
-        {
-            "video/mp4",
-            "video/quicktime",
-            "audio/mp4",
-            "video/3gpp",
-            "video/3gpp2",
-            "audio/3gpp",
-            "application/mp4",
-        }
-    ),
-    frozenset({"audio/ogg", "audio/opus", "video/ogg", "application/ogg"}),
-    frozenset(
-        {
-            "video/webm",
-            "video/x-matroska",
-            "video/matroska",
-            "audio/webm",
-            "audio/x-matroska",
-            "audio/matroska",
-        }
-    ),
-    frozenset({"image/heic", "image/heif", "image/heic-sequence", "image/heif-sequence"}),
-    frozenset({"image/tiff", "image/x-canon-cr2", "image/x-adobe-dng"}),
-    frozenset({"image/png", "image/apng"}),
-    frozenset(
-        {"application/zip", "application/java-archive", "application/vnd.openxmlformats-officedocument"}
-    ),
-    frozenset(
-        {
-            "application/xml",
-            "image/svg+xml",
-            "text/xml",
-            "text/html",
-            "text/plain",
-            "application/json",
-            "text/csv",
-        }
-    ),
-    frozenset({"text/plain", "message/rfc822", "application/mbox"}),
-    frozenset({"video/mpeg", "video/mp2t", "audio/mpeg", "audio/aac"}),
-)
-_SYNONYMS = {
-    "image/jpg": "image/jpeg",
-    "image/pjpeg": "image/jpeg",
-    "image/x-png": "image/png",
-    "image/x-ms-bmp": "image/bmp",
-    "image/x-bmp": "image/bmp",
-    "audio/x-wav": "audio/wav",
-    "audio/wave": "audio/wav",
-    "audio/vnd.wave": "audio/wav",
-    "audio/x-flac": "audio/flac",
-    "audio/mp3": "audio/mpeg",
-    "audio/mpeg3": "audio/mpeg",
-    "audio/x-m4a": "audio/mp4",
-    "audio/m4a": "audio/mp4",
-    "video/x-m4v": "video/mp4",
-    "video/avi": "video/x-msvideo",
-    "video/vnd.avi": "video/x-msvideo",
-    "video/msvideo": "video/x-msvideo",
-    "application/x-zip-compressed": "application/zip",
-    "application/x-gzip": "application/gzip",
-    "application/ms-tnef": "application/vnd.ms-tnef",
-    "image/x-icon": "image/vnd.microsoft.icon",
-}
+    return EXTENSIONS.get(extension)
 
 
 def lies(declared: str | None, actual: str) -> bool:
@@ -460,19 +320,15 @@ def lies(declared: str | None, actual: str) -> bool:
     if not declared:
         return False
     said = declared.split(";", 1)[0].strip().lower()
-    said = _SYNONYMS.get(said, said)
-    actual = _SYNONYMS.get(actual, actual)
-    if (
-        said in ("", UNKNOWN, "binary/octet-stream", "application/binary")
-        or actual == UNKNOWN
-        or said == actual
-    ):
+    said = SYNONYMS.get(said, said)
+    actual = SYNONYMS.get(actual, actual)
+    if said in ("", UNKNOWN, "binary/octet-stream", "application/binary") or actual in (UNKNOWN, said):
         return False
     if actual == "application/zip" and (
         said.startswith(("application/vnd.", "application/epub")) or said.endswith("+zip")
     ):
         return False  # an Office file whose first entry is unusual
-    return not any(said in row and actual in row for row in _ALIKE)
+    return not any(said in row and actual in row for row in ALIKE)
 
 
 _FAMILIES: tuple[tuple[str, MediaFamily], ...] = (
