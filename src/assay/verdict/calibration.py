@@ -1,0 +1,228 @@
+"""What findings weigh: reasons by a table, scores by maps that the bench fitted, thresholds by group.
+
+A detector never sets its own weight. `reasons.toml` weighs the codes that detectors emit; `calibration.json`, written
+by tools/calibration/fit.py, turns the scores of measured detectors into log-likelihood ratios. A score of another
+version of its detector, or under conditions that the calibration does not hold, stays uncounted.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from assay.types import JSON, Kind
+from assay.verdict.conformal import Threshold, split_conformal
+
+HERE = Path(__file__).parent
+SIZES = (("small", 256), ("medium", 1024), ("large", 2**31))  # short side in pixels, below
+FALLBACK = "fallback"
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """One row of reasons.toml."""
+
+    llr: float  # nats
+    text: str
+    kinds: tuple[Kind, ...] = ()
+    disclosed: bool = False
+    decisive: bool = False
+    forgeable: bool = False
+    voids: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What fusion must know of the sample beside its findings."""
+
+    media_family: str  # types.MediaFamily
+    size_px: tuple[int, int] | None = None  # (width, height) of the upright picture or frame
+    quality: int | None = None  # JPEG quality, 1 to 100, estimated from its tables; None: no JPEG, or unknown
+    claims: Mapping[str, frozenset[Kind]] = field(default_factory=dict)  # detector -> what its card claims
+    unread: tuple[str, ...] = ()  # what was not looked at, in words: "sound after 4:00:00"
+
+    @property
+    def size_bin(self) -> str | None:
+        if self.size_px is None:
+            return None
+        return next(name for name, limit in SIZES if min(self.size_px) < limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A monotone map from score to LLR under one condition: straight lines between knots, flat beyond them."""
+
+    size: str  # a name in SIZES
+    quality: tuple[int, int]  # JPEG qualities, ends included; 0 stands for "no JPEG, or unknown"
+    scores: tuple[float, ...]  # rising
+    llrs: tuple[float, ...]  # not falling, within +- log(sources)
+    sources: tuple[int, int]  # bona fide, fake
+
+    def llr(self, score: float) -> float:
+        """Map a raw score to nats."""
+        i = bisect.bisect_right(self.scores, score)
+        if i == 0 or i == len(self.scores):
+            return self.llrs[0 if i == 0 else -1]
+        (x0, x1), (y0, y1) = self.scores[i - 1 : i + 1], self.llrs[i - 1 : i + 1]
+        return min(max(y0 + (y1 - y0) * ((score - x0) / (x1 - x0)), y0), y1)
+
+    def holds(self, context: Context) -> bool:
+        return self.size == context.size_bin and self.quality[0] <= (context.quality or 0) <= self.quality[1]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreMap:
+    """How one version of one detector is calibrated, for one media family."""
+
+    version: int
+    media_family: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Fused scores of calibration sources of one media family and size on which one panel of detectors spoke."""
+
+    bona_fide: tuple[float, ...]  # nats, one per source
+    fakes: Mapping[Kind, tuple[float, ...]]  # nats, one per source and kind
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """All weights and thresholds of one fusion, under one name."""
+
+    version: str
+    weights: Mapping[str, Weight]  # "detector.code"
+    caps: Mapping[str, float]  # family -> nats
+    maps: Mapping[str, ScoreMap]  # detector
+    groups: Mapping[str, Group]  # group_name(...)
+    by_score: frozenset[str]  # detectors whose reasons weigh nothing of themselves
+
+    def cap(self, family: str) -> float:
+        return self.caps.get(family, self.caps[FALLBACK])
+
+    def weighs_reasons(self, detector: str) -> bool:
+        """Is this a detector whose reasons, and not its score, are evidence?"""
+        return detector not in self.by_score and any(name.startswith(f"{detector}.") for name in self.weights)
+
+    def llr_of_score(self, detector: str, version: int, score: float, context: Context) -> float | None:
+        """Turn a raw score into nats; None where this version or these conditions were not calibrated."""
+        known = self.maps.get(detector)
+        if known is None or known.version != version or known.media_family != context.media_family:
+            return None
+        cell = next((c for c in known.cells if c.holds(context)), None)
+        return None if cell is None else cell.llr(score)
+
+    def group(self, context: Context, panel: Iterable[str]) -> Group | None:
+        """Find the calibration sources that are like this sample, seen by the same detectors."""
+        name = group_name(context.media_family, context.size_bin, panel)
+        return None if name is None else self.groups.get(name)
+
+    def threshold(self, context: Context, panel: Iterable[str], budget: float) -> Threshold | None:
+        """Set the group's threshold at the false-alarm budget; None where its sources are too few."""
+        group = self.group(context, panel)
+        return None if group is None else split_conformal(group.bona_fide, budget)
+
+
+def group_name(media_family: str, size_bin: str | None, panel: Iterable[str]) -> str | None:
+    """Name the group of a sample: "image/medium/double_jpeg+jpeg_grid"; None where no measured detector spoke."""
+    detectors = sorted(panel)
+    return f"{media_family}/{size_bin}/{'+'.join(detectors)}" if detectors and size_bin else None
+
+
+def panel_llr(llrs: Mapping[str, float], families: Mapping[str, str], calibration: Calibration) -> float:
+    """Fuse the LLRs of measured detectors: summed within a family, cut to its cap, summed over families.
+
+    Parameters
+    ----------
+    llrs
+        Detector to nats.
+    families
+        Detector to family.
+    calibration
+        Holds the caps.
+    """
+    sums: dict[str, float] = {}
+    for detector, llr in sorted(llrs.items()):
+        sums[families[detector]] = sums.get(families[detector], 0.0) + llr
+    return sum(clip(total, calibration.cap(family)) for family, total in sorted(sums.items()))
+
+
+def clip(llr: float, cap: float) -> float:
+    return min(max(llr, -cap), cap)
+
+
+def shipped(overrides: Mapping[str, float] | None = None) -> Calibration:
+    """Load the calibration that ships, with an operator's own weights ("detector.code" -> nats) in it."""
+    return _shipped(tuple(sorted((overrides or {}).items())))
+
+
+@functools.lru_cache(maxsize=8)
+def _shipped(overrides: tuple[tuple[str, float], ...]) -> Calibration:
+    reasons = (HERE / "reasons.toml").read_text(encoding="utf-8")
+    fitted = (HERE / "calibration.json").read_text(encoding="utf-8")
+    return read(tomllib.loads(reasons), json.loads(fitted), dict(overrides))
+
+
+def read(reasons: JSON, fitted: JSON, overrides: Mapping[str, float]) -> Calibration:
+    """Build a calibration from the two tables. Its version names everything that can move a verdict."""
+    weights = {
+        f"{detector}.{code}": _weight(row)
+        for detector, rows in reasons["reasons"].items()
+        for code, row in rows.items()
+    }
+    for name, llr in overrides.items():
+        weights[name] = _reweighed(weights.get(name), llr)
+    table = json.dumps([reasons, sorted(overrides.items())], sort_keys=True)
+    return Calibration(
+        version=f"{fitted['version']}+{hashlib.sha256(table.encode()).hexdigest()[:8]}",
+        weights=weights,
+        caps={name: float(cap) for name, cap in reasons["families"].items()},
+        maps={name: _score_map(row) for name, row in fitted["detectors"].items()},
+        groups={name: _group(row) for name, row in fitted["groups"].items()},
+        by_score=frozenset(reasons["by_score"]),
+    )
+
+
+def _weight(row: Mapping[str, Any]) -> Weight:
+    return Weight(
+        llr=float(row["llr"]),
+        text=row["text"],
+        kinds=tuple(Kind(k) for k in row.get("kinds", ())),
+        disclosed=row.get("disclosed", False),
+        decisive=row.get("decisive", False),
+        forgeable=row.get("forgeable", False),
+        voids=row.get("voids", False),
+    )
+
+
+def _reweighed(known: Weight | None, llr: float) -> Weight:
+    """Put an operator's weight in place of the shipped one; the code of a plug-in is taken for forgeable."""
+    if known is None:
+        return Weight(llr, "", forgeable=llr > 0)
+    return Weight(llr, known.text, known.kinds, known.disclosed, known.decisive, known.forgeable, known.voids)
+
+
+def _score_map(row: Mapping[str, Any]) -> ScoreMap:
+    cells = tuple(
+        Cell(
+            size=c["size"],
+            quality=(c["quality"][0], c["quality"][1]),
+            scores=tuple(k[0] for k in c["knots"]),
+            llrs=tuple(k[1] for k in c["knots"]),
+            sources=(c["n_bona_fide"], c["n_fake"]),
+        )
+        for c in row["cells"]
+    )
+    return ScoreMap(row["version"], row["media_family"], cells)
+
+
+def _group(row: Mapping[str, Any]) -> Group:
+    return Group(tuple(row["bona_fide"]), {Kind(k): tuple(v) for k, v in row["fakes"].items()})

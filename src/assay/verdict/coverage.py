@@ -1,0 +1,86 @@
+"""What was examined, how well that is known to work, and what nobody looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assay.types import Coverage, Evidence, Kind, Outcome
+from assay.verdict.calibration import Context, Group
+from assay.verdict.conformal import Threshold, wilson
+
+PLAUSIBLE: dict[str, tuple[Kind, ...]] = {
+    "image": (
+        Kind.FULL_SYNTHESIS,
+        Kind.INPAINTING,
+        Kind.SPLICE,
+        Kind.COPY_MOVE,
+        Kind.RETOUCH,
+        Kind.FACE_SWAP,
+    ),
+    "video": (Kind.FULL_SYNTHESIS, Kind.INPAINTING, Kind.SPLICE, Kind.FACE_SWAP, Kind.REENACTMENT),
+    "audio": (Kind.SPEECH_SYNTHESIS, Kind.VOICE_CONVERSION, Kind.SPLICE),
+}
+WORDS: dict[Kind, str] = {
+    Kind.FULL_SYNTHESIS: "fully synthetic media",
+    Kind.INPAINTING: "filled-in regions",
+    Kind.SPLICE: "splices",
+    Kind.COPY_MOVE: "copies moved within the picture",
+    Kind.RETOUCH: "retouching",
+    Kind.FACE_SWAP: "swapped faces",
+    Kind.REENACTMENT: "reenacted faces",
+    Kind.SPEECH_SYNTHESIS: "synthetic speech",
+    Kind.VOICE_CONVERSION: "converted voices",
+    Kind.KNOWN_FAKE: "known fakes",
+    Kind.TAMPERED_CREDENTIAL: "tampered credentials",
+}
+
+
+def measure(
+    findings: Sequence[Evidence],
+    context: Context,
+    group: Group | None,
+    threshold: Threshold | None,
+    kinds: Sequence[Kind],
+) -> Coverage:
+    """Say what of the sample was covered.
+
+    Returns
+    -------
+    coverage : Coverage
+        `recall` is the 90 % interval of the share of fakes found, of the verdict's first measured kind; where the
+        verdict names none, of the measured kind that is found least. None where it was not measured.
+    """
+    examined = tuple(dict.fromkeys(e.detector for e in findings if e.finding.outcome is Outcome.SCORED))
+    recalls = recall_by_kind(group, threshold)
+    kind = next((k for k in kinds if k in recalls), None)
+    if kind is None and recalls:
+        kind = min(recalls, key=lambda k: recalls[k][0] / recalls[k][1])
+    found, n = recalls[kind] if kind else (0, 0)
+    return Coverage(
+        examined=examined,
+        recall=wilson(found, n) if n else None,
+        n=n,
+        blind_spots=(*_blind(context, set(examined)), *_silent(findings), *context.unread),
+    )
+
+
+def recall_by_kind(group: Group | None, threshold: Threshold | None) -> dict[Kind, tuple[int, int]]:
+    """Count, for each measured kind, the calibration sources found at this threshold, and all of them."""
+    if group is None or threshold is None:
+        return {}
+    return {
+        k: (sum(x >= threshold.value for x in llrs), len(llrs)) for k, llrs in group.fakes.items() if llrs
+    }
+
+
+def _blind(context: Context, examined: set[str]) -> tuple[str, ...]:
+    """Name the kinds that make sense in such media and that no detector which spoke claims to find."""
+    claimed = {k for name, kinds in context.claims.items() if name in examined for k in kinds}
+    return tuple(WORDS[k] for k in PLAUSIBLE.get(context.media_family, ()) if k not in claimed)
+
+
+def _silent(findings: Sequence[Evidence]) -> tuple[str, ...]:
+    """Name detectors that broke, and why; those that do not apply are no blind spot of this sample."""
+    words = {Outcome.FAILED: "failed", Outcome.TIMED_OUT: "ran out of time"}
+    broken = [e for e in findings if e.finding.outcome in words]
+    return tuple(dict.fromkeys(f"{e.detector} {words[e.finding.outcome]}" for e in broken))

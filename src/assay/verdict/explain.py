@@ -1,0 +1,223 @@
+"""The sentences a person reads first: how strong, what, where, why, how sure, and what that is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assay.config import Settings
+from assay.types import Kind, Label, Outcome, Problem, Reason, Region, Status, Verdict, Why
+from assay.verdict.calibration import Context, Weight
+from assay.verdict.conformal import Threshold, sources_needed
+
+WEAK, STRONG = 2.0, 4.6  # nats: under the first evidence is weak, from the second on it is strong
+CLAIMS: dict[Kind, str] = {
+    Kind.FULL_SYNTHESIS: "made by a machine as a whole",
+    Kind.INPAINTING: "filled in or blotted out in part",
+    Kind.SPLICE: "put together from different sources",
+    Kind.COPY_MOVE: "altered by copying parts of itself",
+    Kind.RETOUCH: "retouched",
+    Kind.FACE_SWAP: "given another face",
+    Kind.REENACTMENT: "given another face's movements",
+    Kind.SPEECH_SYNTHESIS: "spoken by a machine",
+    Kind.VOICE_CONVERSION: "given another voice",
+    Kind.KNOWN_FAKE: "known as a fake",
+    Kind.TAMPERED_CREDENTIAL: "changed after its credential was signed",
+}
+NOUNS = {"image": "pictures", "video": "videos", "audio": "recordings"}
+SIZES = {
+    "small": "with a short side under 256 pixels",
+    "medium": "with a short side of 256 to 1023 pixels",
+    "large": "with a short side of 1024 pixels or more",
+}
+Told = Sequence[tuple[Reason, Weight]]
+
+
+def strength(llr: float) -> str:
+    """Name the strength of evidence of `llr` nats, in either direction."""
+    size = abs(llr)
+    return "weak" if size < WEAK else "moderate" if size < STRONG else "strong"
+
+
+def summarise(
+    verdict: Verdict, told: Told, context: Context, threshold: Threshold | None, settings: Settings
+) -> str:
+    """Say a verdict in a few sentences.
+
+    Parameters
+    ----------
+    verdict
+        Its summary is not read.
+    told
+        The reasons that counted, with their weights. Only the table's words are used: a detector's own may quote
+        the sample, and a sample must not speak in a verdict.
+    context, threshold, settings
+        As the verdict was made with.
+    """
+    if verdict.label is Label.FAKE:
+        parts = [
+            _fake(verdict),
+            _strongest(told, verdict, 1),
+            _odds(verdict),
+            _promise(verdict, context, threshold),
+        ]
+    elif verdict.label is Label.BONA_FIDE:
+        parts = ["Strong evidence that it is bona fide.", _strongest(told, verdict, -1), _odds(verdict)]
+    else:
+        parts = [*_inconclusive(verdict, told, context, settings), _recall(verdict, context)]
+    return " ".join(p for p in parts if p)
+
+
+def explain_problem(problem: Problem, status: Status) -> str:
+    """Say why there is no verdict and what to do, in sentences."""
+    opening = {
+        Status.REFUSED: "Not examined",
+        Status.UNSUPPORTED: "Not examined, since Assay does not read this type",
+        Status.FAILED: "Could not be examined",
+    }.get(status, "No verdict")
+    return " ".join(_sentence(p) for p in (f"{opening}: {problem.message}", problem.hint) if p)
+
+
+def _fake(verdict: Verdict) -> str:
+    word = strength(verdict.llr).capitalize()
+    what = " and ".join(CLAIMS[k] for k in verdict.kinds if k is not Kind.TAMPERED_CREDENTIAL)
+    declared = ", as it declares itself" if verdict.disclosed else ""
+    return f"{word} evidence that it was {what or 'manipulated'}{declared}{_where(verdict)}."
+
+
+def _strongest(told: Told, verdict: Verdict, sign: int) -> str:
+    """Give the table's words for the reason that weighs most on one side; a measured detector's where none weighs."""
+    weighing = [(sign * w.llr, w.text) for _, w in told if sign * w.llr > 0 and w.text]
+    if weighing:
+        return max(weighing)[1]
+    if sign < 0:
+        return ""
+    order = sorted(verdict.evidence, key=lambda e: -(e.llr or 0.0))
+    codes = [r.code for e in order if (e.llr or 0.0) > 0 for r in e.finding.reasons]
+    texts = {r.code: w.text for r, w in told}
+    return next((texts[c] for c in codes if texts.get(c)), "")
+
+
+def _odds(verdict: Verdict) -> str:
+    return f"Probability of fake {_percent(verdict.probability)}, at a prior of {_percent(verdict.prior)}."
+
+
+def _promise(verdict: Verdict, context: Context, threshold: Threshold | None) -> str:
+    """State the false alarms where measured evidence decided; declarations and lists promise no rate."""
+    if threshold is None or verdict.threshold != threshold.value:
+        return ""
+    low, high = threshold.false_alarms
+    kind = _group_words(context)
+    return (
+        f"Of bona fide {kind}, {100 * low:.1f}-{100 * high:.1f} % reach this (90 % range, n = {threshold.n})."
+    )
+
+
+def _inconclusive(verdict: Verdict, told: Told, context: Context, settings: Settings) -> list[str]:
+    reason = _strongest(told, verdict, 1)
+    found = bool(reason) and verdict.llr >= 1.0
+    if Kind.TAMPERED_CREDENTIAL in verdict.kinds:
+        return [reason, "That alone does not make it a fake, and nothing else was found."]
+    if verdict.why is Why.CONFLICTING:
+        return [
+            "The evidence conflicts.",
+            f"For fake: {reason}" if reason else "",
+            _against(told),
+            _odds(verdict),
+        ]
+    if verdict.why is Why.FAILED:
+        names = ", ".join(
+            dict.fromkeys(e.detector for e in verdict.evidence if e.finding.outcome in _TROUBLE)
+        )
+        return [f"No verdict can be given: {names} failed on it, and no measured detector spoke."]
+    if verdict.why is Why.TOO_LITTLE or (found and verdict.why is Why.NOT_COVERED):
+        opening = f"{strength(verdict.llr).capitalize()} evidence, too little to call it a fake."
+        return [opening, reason, _odds(verdict), _uncovered(verdict, context, settings)]
+    return ["No sign of manipulation found.", _uncovered(verdict, context, settings)]
+
+
+_TROUBLE = (Outcome.FAILED, Outcome.TIMED_OUT)
+
+
+def _against(told: Told) -> str:
+    texts = [(w.llr, w.text) for _, w in told if w.llr < 0 and w.text]
+    return f"Against: {min(texts)[1]}" if texts else "Against: what was measured resembles bona fide media."
+
+
+def _uncovered(verdict: Verdict, context: Context, settings: Settings) -> str:
+    if verdict.why is not Why.NOT_COVERED:
+        return ""
+    need = sources_needed(settings.false_alarm_budget)
+    return (
+        f"There is no threshold for {_group_words(context)} at a false-alarm budget of "
+        f"{_percent(settings.false_alarm_budget)} (that needs {need} bona fide sources): "
+        "only a declared or known fake would have been called one."
+    )
+
+
+def _recall(verdict: Verdict, context: Context) -> str:
+    """Say what finding nothing is worth: the bare word would promise too much."""
+    if verdict.why in {Why.CONFLICTING, Why.FAILED}:
+        return ""
+    recall, n = verdict.coverage.recall, verdict.coverage.n
+    if recall is None:
+        return f"How many fakes this panel finds among such {NOUNS.get(context.media_family, 'media')} is not measured."
+    share = _percent(sum(recall) / 2)
+    return f"This panel finds about {share} [{100 * recall[0]:.0f}-{100 * recall[1]:.0f}] of such fakes at this size (n = {n})."
+
+
+def _where(verdict: Verdict) -> str:
+    """Say where the strongest evidence points: the place in the picture, or the time."""
+    for e in sorted(verdict.evidence, key=lambda e: -(e.llr or 0.0)):
+        if (e.llr or 0.0) <= 0:
+            break
+        if e.finding.regions:
+            return f", {_place(e.finding.regions)}"
+        if e.finding.segments:
+            s = e.finding.segments[0]
+            return f", from {_clock(s.start_s)} to {_clock(s.end_s)}"
+    return ""
+
+
+def _place(regions: Sequence[Region]) -> str:
+    largest = max(regions, key=_area)
+    x = sum(p[0] for p in largest.points) / len(largest.points) / max(largest.width, 1)
+    y = sum(p[1] for p in largest.points) / len(largest.points) / max(largest.height, 1)
+    row = "upper" if y < 1 / 3 else "lower" if y > 2 / 3 else ""
+    column = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""
+    place = " ".join(p for p in (row, column) if p) or "middle"
+    share = _area(largest) / max(largest.width * largest.height, 1)
+    more = f", and {len(regions) - 1} more" if len(regions) > 1 else ""
+    part = f"{_percent(share)} of the picture" if share >= 0.005 else "under 1 % of the picture"
+    return f"in a region at the {place} ({part}){more}"
+
+
+def _area(region: Region) -> float:
+    xs, ys = [p[0] for p in region.points], [p[1] for p in region.points]
+    pairs = zip(xs, [*ys[1:], ys[0]], ys, [*xs[1:], xs[0]], strict=True)
+    return abs(sum(x * y1 - y * x1 for x, y1, y, x1 in pairs)) / 2  # shoelace
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+
+
+def _percent(share: float) -> str:
+    """Write a share in per cent, and never as 0 or 100 where it is neither."""
+    if 0 < share < 0.001:
+        return "under 0.1 %"
+    if 0.999 < share < 1:
+        return "over 99.9 %"
+    return f"{100 * share:.0f} %" if 0.01 <= share <= 0.99 else f"{100 * share:.1f} %"
+
+
+def _group_words(context: Context) -> str:
+    noun = NOUNS.get(context.media_family, "media")
+    size = SIZES.get(context.size_bin or "") if context.media_family == "image" else None
+    return f"{noun} {size}" if size else noun
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

@@ -1,0 +1,242 @@
+"""From findings to one verdict: weigh each, cap each family, compare with the group's threshold.
+
+Assumed, and only roughly true: families are independent given the label; within a family nothing is, so its sum is
+cut to a cap. Three sums are kept apart. *Measured*: scores with a calibration, alone compared with the group's
+threshold, since that was set on such sums. *Stated*: reasons weighed by table. *Forgeable*: the part of the latter
+that anyone can write into anybody's file; it never clears a sample, never counts beside a trusted credential, and
+makes a fake only where the medium declares itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from assay.config import Settings
+from assay.types import Evidence, Kind, Label, Outcome, Reason, Verdict, Why
+from assay.verdict import calibration as tables
+from assay.verdict import coverage, explain
+from assay.verdict.calibration import Calibration, Context, Weight, clip
+from assay.verdict.conformal import Threshold
+
+DECISIVE = 4.6  # nats, 100 to 1: what decisive evidence must come to, for fake and for bona fide
+NOTABLE = 1.0  # nats: from here on an inconclusive verdict says that something was found
+CONFLICT = 2.3  # nats, 10 to 1: two sides at least this strong conflict
+TROUBLE = (Outcome.FAILED, Outcome.TIMED_OUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """One detector's say: its evidence, what its score and reasons come to, in nats."""
+
+    detector: str
+    family: str
+    score: float | None  # mean over its scored evidence; None: no calibration covers it
+    stated: float
+    forgeable: float
+    reasons: tuple[tuple[Reason, Weight], ...]
+
+    @property
+    def total(self) -> float:
+        return (self.score or 0.0) + self.stated + self.forgeable
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """All that a verdict is decided by."""
+
+    weighed: tuple[Weighed, ...]
+    llr: float
+    measured: float | None  # None: no measured detector spoke
+    families: tuple[float, ...]  # capped sums
+    threshold: Threshold | None  # of the group, at the budget
+    trusted: bool  # a valid credential of a trusted capture device, or a known original, stands
+    decisive: bool  # so does decisive evidence for fake
+
+    @property
+    def over(self) -> bool:
+        """Does measured evidence alone reach the group's threshold?"""
+        return (
+            self.threshold is not None and self.measured is not None and self.measured >= self.threshold.value
+        )
+
+
+def fuse(
+    findings: Sequence[Evidence],
+    *,
+    context: Context,
+    settings: Settings,
+    calibration: Calibration | None = None,
+) -> Verdict:
+    """Weigh the findings of one sample and decide.
+
+    Parameters
+    ----------
+    findings
+        As recorded, `llr` None. Several of one detector (stills of one animation) count once, by their mean.
+    context
+        Media family, size, quality, and what each detector claims.
+    settings
+        Prior, false-alarm budget, the operator's own weights.
+    calibration
+        Instead of the one that ships.
+
+    Returns
+    -------
+    verdict : Verdict
+        `llr` is finite. A fake has ``llr >= threshold`` and ``probability >= 0.5``.
+    """
+    known = calibration or tables.shipped(settings.reasons)
+    balance = weigh(findings, context, settings, known)
+    probability = posterior(balance.llr, settings.prior)
+    label, why, limit = _decide(balance, probability, findings)
+    kinds = _kinds(balance, label, context)
+    group = known.group(context, (w.detector for w in balance.weighed if w.score is not None))
+    verdict = Verdict(
+        label=label,
+        why=why,
+        summary="",
+        llr=balance.llr,
+        threshold=limit,
+        probability=probability,
+        prior=settings.prior,
+        kinds=kinds,
+        disclosed=_disclosed(balance, label, findings),
+        evidence=_recorded(findings, balance, context, known),
+        coverage=coverage.measure(findings, context, group, balance.threshold, kinds),
+        calibration=known.version,
+    )
+    told = [(r, w) for one in balance.weighed for r, w in one.reasons]
+    return replace(verdict, summary=explain.summarise(verdict, told, context, balance.threshold, settings))
+
+
+def posterior(llr: float, prior: float) -> float:
+    """Turn `llr` (nats) and a prior into a probability, Bayes' rule in log-odds."""
+    odds = llr + math.log(prior / (1 - prior))
+    return 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))
+
+
+def weigh(findings: Sequence[Evidence], context: Context, settings: Settings, known: Calibration) -> Balance:
+    """Turn findings into nats: by detector, then by family, then all together."""
+    spoken: dict[str, list[Evidence]] = {}
+    for e in findings:
+        if e.finding.outcome is Outcome.SCORED:
+            spoken.setdefault(e.detector, []).append(e)
+    weighed = [_weigh_detector(group, context, known) for group in spoken.values()]
+    trusted = any(w.llr < 0 and w.decisive for one in weighed for _, w in one.reasons)
+    if trusted:
+        weighed = [_without_forgeable(one) for one in weighed]
+    families: dict[str, float] = {}
+    for one in weighed:
+        families[one.family] = families.get(one.family, 0.0) + one.total
+    capped = tuple(clip(total, known.cap(family)) for family, total in families.items())
+    scores = {one.detector: one.score for one in weighed if one.score is not None}
+    return Balance(
+        weighed=tuple(weighed),
+        llr=math.fsum(capped),
+        measured=tables.panel_llr(scores, {w.detector: w.family for w in weighed}, known) if scores else None,
+        families=capped,
+        threshold=known.threshold(context, scores, settings.false_alarm_budget),
+        trusted=trusted,
+        decisive=any(w.llr > 0 and w.decisive for one in weighed for _, w in one.reasons),
+    )
+
+
+def _weigh_detector(group: Sequence[Evidence], context: Context, known: Calibration) -> Weighed:
+    first = group[0]
+    scores = [llr for e in group if (llr := _score_llr(e, context, known)) is not None]
+    codes = {r.code: r for e in group for r in e.finding.reasons}
+    reasons = [(r, w) for code, r in codes.items() if (w := known.weights.get(f"{first.detector}.{code}"))]
+    if any(w.voids for _, w in reasons):
+        reasons = [(r, w) for r, w in reasons if w.llr >= 0]
+    return Weighed(
+        detector=first.detector,
+        family=first.family,
+        score=math.fsum(scores) / len(scores) if scores else None,
+        stated=math.fsum(w.llr for _, w in reasons if not w.forgeable),
+        forgeable=math.fsum(max(w.llr, 0.0) for _, w in reasons if w.forgeable),
+        reasons=tuple(reasons),
+    )
+
+
+def _score_llr(e: Evidence, context: Context, known: Calibration) -> float | None:
+    score = e.finding.score
+    return None if score is None else known.llr_of_score(e.detector, e.version, score, context)
+
+
+def _without_forgeable(one: Weighed) -> Weighed:
+    """Beside a trusted credential, what anyone can write counts nothing, whatever it says."""
+    kept = tuple((r, w) for r, w in one.reasons if not w.forgeable)
+    return replace(one, forgeable=0.0, reasons=kept)
+
+
+def _decide(
+    balance: Balance, probability: float, findings: Sequence[Evidence]
+) -> tuple[Label, Why | None, float | None]:
+    """Return label, why and the threshold that the label was decided by."""
+    limit = balance.threshold.value if balance.threshold else None
+    declared = balance.decisive and balance.llr >= DECISIVE
+    shown = balance.over and not balance.trusted and limit is not None and balance.llr >= limit
+    if (declared or shown) and probability >= 0.5:
+        return Label.FAKE, None, limit if shown else DECISIVE
+    if balance.trusted and balance.llr <= -DECISIVE and not balance.over and probability < 0.5:
+        return Label.BONA_FIDE, None, limit
+    return Label.INCONCLUSIVE, _why(balance, findings), limit
+
+
+def _why(balance: Balance, findings: Sequence[Evidence]) -> Why:
+    above = math.fsum(x for x in balance.families if x > 0)
+    below = math.fsum(x for x in balance.families if x < 0)
+    if (above >= CONFLICT and below <= -CONFLICT) or (balance.trusted and (balance.over or balance.decisive)):
+        return Why.CONFLICTING
+    if balance.measured is None and any(e.finding.outcome in TROUBLE for e in findings):
+        return Why.FAILED
+    if balance.threshold is None:
+        return Why.NOT_COVERED
+    flagged = any(Kind.TAMPERED_CREDENTIAL in w.kinds for one in balance.weighed for _, w in one.reasons)
+    return Why.TOO_LITTLE if balance.llr >= NOTABLE or flagged or balance.decisive else Why.NOTHING_FOUND
+
+
+def _kinds(balance: Balance, label: Label, context: Context) -> tuple[Kind, ...]:
+    """Collect what was done, from the evidence that carried the verdict; of other verdicts, what the medium states."""
+    if label is Label.BONA_FIDE:
+        return ()
+    found: set[Kind] = set()
+    for one in balance.weighed:
+        stated = {k for _, w in one.reasons if w.llr > 0 for k in w.kinds}
+        if label is Label.FAKE and (one.score or 0.0) > 0 and balance.over:
+            noted = {k for _, w in one.reasons for k in w.kinds}
+            stated |= noted or context.claims.get(one.detector, frozenset())
+        if label is not Label.FAKE:
+            declared = {k for _, w in one.reasons if w.disclosed and w.llr > 0 for k in w.kinds}
+            stated &= {Kind.TAMPERED_CREDENTIAL} | declared
+        found |= stated
+    return tuple(k for k in Kind if k in found)
+
+
+def _disclosed(balance: Balance, label: Label, findings: Sequence[Evidence]) -> bool | None:
+    """Does the medium declare it? False only where something was found and the declarations were looked for."""
+    if any(w.disclosed and w.llr > 0 for one in balance.weighed for _, w in one.reasons):
+        return True
+    looked = {e.detector for e in findings if e.finding.outcome is Outcome.SCORED}
+    asked = {"content_credentials", "generator_metadata"}
+    return False if label is Label.FAKE and asked <= looked else None
+
+
+def _recorded(
+    findings: Sequence[Evidence], balance: Balance, context: Context, known: Calibration
+) -> tuple[Evidence, ...]:
+    """Write into each piece of evidence what it came to, before caps; None where nothing weighs it."""
+    by_name = {one.detector: one for one in balance.weighed}
+    recorded = []
+    for e in findings:
+        llr = None
+        if e.finding.outcome is Outcome.SCORED:
+            one, codes = by_name[e.detector], {r.code for r in e.finding.reasons}
+            score = _score_llr(e, context, known)
+            counted = [w.llr for r, w in one.reasons if r.code in codes]
+            if score is not None or any(counted) or known.weighs_reasons(e.detector):
+                llr = math.fsum([score or 0.0, *counted])
+        recorded.append(replace(e, llr=llr))
+    return tuple(recorded)
