@@ -1,13 +1,13 @@
 """What runs inside of an examiner process: detectors, on read-only views, without network and without writing.
 
-``prepare`` runs once in the zygote (imports, no session, no thread); ``serve`` runs in each child: it opens the
-weights, locks the door behind itself and answers requests.
+``prepare`` runs once in the zygote (imports, no session, no thread); ``handle`` answers in each child. The first
+request opens the weights and locks the door behind itself.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,10 @@ from assay.errors import Failed, ModelError
 from assay.evidence import models, registry, runner
 from assay.evidence.detector import Card
 from assay.media.jail.arena import read_arena
+from assay.media.jail.inside import lock
 from assay.media.views import unpack
 from assay.plain import packed_finding
 from assay.types import JSON, Finding
-
-Handler = Callable[[JSON, list[int]], Iterator[JSON]]
 
 
 def prepare() -> None:
@@ -58,34 +57,33 @@ class Bench:
         return runner.run(self.detectors[name], view)
 
 
-def serve(message: JSON, lock: Callable[[], None]) -> Handler:
-    """Open the weights, lock, and return the handler of this child's requests."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    bench = Bench(Path(message["models_dir"]))
-    lock()
-
-    def handle(request: JSON, fds: list[int]) -> Iterator[JSON]:
-        if request["op"] == "cards":
-            yield {"cards": bench.cards, "unavailable": bench.unavailable}
-            return
-        if request["op"] != "examine":
-            raise Failed(f"an examiner does not know {request['op']}", code="protocol")
-        arena = read_arena(fds[0], request["used"]) if fds else memoryview(b"")
-        view = unpack(request["view"], arena)
-        for name in request["detectors"]:
-            for index, part in enumerate(_parts(view, request.get("each", False))):
-                finding, elapsed = bench.examine(name, part)
-                yield {
-                    "detector": name,
-                    "part": index,
-                    "finding": packed_finding(finding),
-                    "elapsed_s": elapsed,
-                }
-
-    return handle
+_bench: list[Bench] = []  # of this process, once it is open
 
 
-def _parts(view: Any, each: bool) -> tuple[Any, ...]:
+def handle(request: JSON, fds: list[int]) -> Iterator[JSON]:
+    """Answer one request: "open" once, then "examine"."""
+    if request["op"] == "open":
+        _bench.append(Bench(Path(request["models_dir"])))
+        lock()
+        yield {"cards": _bench[0].cards, "unavailable": _bench[0].unavailable}
+    elif request["op"] == "examine":
+        yield from _examine(_bench[0], request, fds)
+    else:
+        raise Failed(f"an examiner does not know {request['op']}", code="protocol")
+
+
+def _examine(bench: Bench, request: JSON, fds: list[int]) -> Iterator[JSON]:
+    arena = read_arena(fds[0], request["used"]) if fds else memoryview(b"")
+    for fd in fds:
+        os.close(fd)
+    view = unpack(request["view"], arena)
+    for name in request["detectors"]:
+        for part in _parts(view, each=request["each"]):
+            finding, elapsed = bench.examine(name, part)
+            yield {"detector": name, "finding": packed_finding(finding), "elapsed_s": elapsed}
+
+
+def _parts(view: Any, *, each: bool) -> tuple[Any, ...]:
     """The view itself, or every frame of a clip for a detector that reads pictures."""
     return tuple(view.frames) if each else (view,)
 

@@ -19,6 +19,8 @@ from assay.media.jail.process import Child, Zygote
 from assay.plain import finding_of
 from assay.types import JSON, Evidence, Finding, Kind, Outcome, Reason
 
+OPENING_S = 60.0  # for opening the weights
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -83,7 +85,8 @@ class Panel:
         with self._lock:
             if self._members is None:
                 with self._examiner() as slot:
-                    self._members = self._ask(slot)
+                    self._child(slot)
+                    self._members = self._read_cards(slot.cards)
             return self._members
 
     def examine(self, request: Request) -> Answers:
@@ -108,9 +111,7 @@ class Panel:
         }
         fds = () if request.arena_fd is None else (request.arena_fd,)
         child = self._child(slot)
-        for answer in child.stream(
-            message, fds, timeout_s=self._detector_s, memory_bytes=self._memory_bytes
-        ):
+        for answer in child.stream(message, fds, timeout_s=self._detector_s, memory_bytes=self._memory_bytes):
             name = answer["detector"]
             while left and left[0] != name:
                 left.pop(0)
@@ -126,8 +127,7 @@ class Panel:
         text = f"stopped after {self._detector_s:g} s" if timed_out else e.message
         return Finding(Outcome.TIMED_OUT if timed_out else Outcome.FAILED, reasons=(Reason(e.code, text),))
 
-    def _ask(self, slot: _Slot) -> tuple[Member, ...]:
-        answer = self._child(slot).call({"op": "cards"}, timeout_s=60)
+    def _read_cards(self, answer: JSON) -> tuple[Member, ...]:
         members = []
         for card in answer["cards"]:
             if card["problem"]:
@@ -149,7 +149,9 @@ class Panel:
 
     def _child(self, slot: _Slot) -> Child:
         if slot.child is None:
-            slot.child = self._zygote.spawn({"models_dir": str(self._models_dir)})
+            child = self._zygote.spawn()
+            slot.cards = child.call({"op": "open", "models_dir": str(self._models_dir)}, timeout_s=OPENING_S)
+            slot.child = child
         return slot.child
 
     @contextmanager
@@ -171,6 +173,7 @@ class Panel:
 @dataclass(slots=True)
 class _Slot:
     child: Child | None
+    cards: JSON = field(default_factory=dict)
 
 
 def evidence_of(member: Member, finding: Finding, elapsed_s: float) -> Evidence:

@@ -45,8 +45,8 @@ def read_settings(key: str, text: str) -> Settings | None:
     """Read what the text at a metadata key declares; the key without its namespace, lower case."""
     if key == "dream" and (found := _dream(text)):
         return found
-    plain = re.sub(r"^\s*(?:prompt|workflow)\s*:", "", text, count=1, flags=re.IGNORECASE)
-    data = parse(plain)
+    label = re.match(r"\s{0,9}(?:prompt|workflow)\s{0,9}:", text, re.IGNORECASE)
+    data = parse(text[label.end() :] if label else text)
     if isinstance(data, dict):
         for reader in (_comfyui, _invokeai, _novelai, _fooocus, _swarmui, _easy_diffusion, _draw_things):
             if found := reader(key, data):

@@ -142,14 +142,13 @@ class GeneratorMetadata:
 def _fields(view: Container) -> Iterator[tuple[str, str, str]]:
     """Every field as (namespace, name, text), properties of the XMP packet included."""
     for key, text in list(view.metadata.items())[:FIELDS]:
-        if not isinstance(key, str) or not isinstance(text, str) or not text.strip():
+        if not isinstance(key, str) or not isinstance(text, str) or not text:
             continue
         namespace, _, name = key.rpartition(":") if key.lower() != "xmp" else ("xmp", "", "")
         if name:
             yield namespace.lower(), name, text
         elif namespace == "xmp":
-            for wanted in XMP_NAMES:
-                yield from (("xmp", wanted, value) for value in properties(text, wanted))
+            yield from (("xmp", found, value) for found, value in properties(text, *XMP_NAMES))
         else:
             yield "", key, text
 

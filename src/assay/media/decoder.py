@@ -1,0 +1,127 @@
+"""A jailed decoder as the pipeline sees it: one worker for one sample, its answers checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.errors import Failed
+from assay.media.jail.arena import Arena
+from assay.media.jail.process import Child, Usage, Zygote
+from assay.media.views import Container, expect, unpack
+from assay.types import JSON
+
+IMAGE_ARENA = 1 << 30  # virtual: pages that nobody touches cost nothing
+WINDOW_ARENA = 256 << 20
+MEMBER_ARENA = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A view in an arena, ready for an examiner."""
+
+    view: JSON
+    arena_fd: int
+    used: int
+    answer: JSON  # the rest of what the decoder said
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A sample found inside of a container."""
+
+    name: str
+    data: memoryview  # valid until the next member is asked for
+    warning: str = ""
+
+
+class Decoder:
+    """Ask one worker about one sample. Every method may raise a SampleError; the worker is gone afterwards."""
+
+    def __init__(self, child: Child, descriptor: int, limits: JSON) -> None:
+        self._child = child
+        self._descriptor = descriptor
+        self._limits = limits
+        self._given = False
+        self.usage: Usage | None = None
+
+    def triage(
+        self, media_type: str, size: int, sha256: str, trust: dict[str, str]
+    ) -> tuple[JSON, Container]:
+        """Read everything around the pixels. Returns the packed view, and the view itself."""
+        answer = self._ask(
+            {"op": "triage", "media_type": media_type, "size": size, "sha256": sha256, "trust": trust}
+        )
+        packed = answer["container"]
+        return packed, expect(Container, packed, memoryview(b""))
+
+    @contextmanager
+    def image(self) -> Iterator[Packed]:
+        with Arena(IMAGE_ARENA) as arena:
+            yield self._packed(self._ask({"op": "image"}, arena), arena)
+
+    def open(self, what: str, **arguments: Any) -> JSON:
+        """Open the "video" or "audio" of the sample and say what is planned."""
+        return self._ask({"op": what, **arguments})
+
+    def windows(self) -> Iterator[Packed | JSON]:
+        """Yield one window after the other, each valid until the next; at the end what the decoder says of coverage."""
+        while True:
+            with Arena(WINDOW_ARENA) as arena:
+                answer = self._ask({"op": "window"}, arena)
+                if answer.get("end"):
+                    yield dict(answer.get("coverage", {})) | {"warnings": answer.get("warnings", [])}
+                    return
+                yield self._packed(answer, arena)
+
+    def members(self) -> Iterator[Member]:
+        """Yield what a container holds, one after the other."""
+        answer = self._ask({"op": "unpack"})
+        while True:
+            with Arena(MEMBER_ARENA) as arena:
+                answer = self._ask({"op": "member"}, arena)
+                if answer.get("end"):
+                    for warning in answer.get("warnings", []):
+                        yield Member("", memoryview(b""), str(warning))
+                    return
+                used = int(answer["used"])
+                if not 0 <= used <= MEMBER_ARENA:
+                    raise Failed(
+                        "a decoder answered with a member outside of its arena", code="malformed_view"
+                    )
+                yield Member(str(answer["name"]), arena.view(used)[:used], str(answer.get("warning", "")))
+
+    def _packed(self, answer: JSON, arena: Arena) -> Packed:
+        return Packed(answer["view"], arena.fd, int(answer["used"]), answer)
+
+    def _ask(self, message: JSON, arena: Arena | None = None) -> JSON:
+        fds = [] if self._given else [self._descriptor]
+        self._given = True
+        if arena is not None:
+            fds.append(arena.fd)
+        timeout_s = float(self._limits["decode_s"])
+        return self._child.call(message | {"limits": self._limits}, fds, timeout_s=timeout_s)
+
+
+@contextmanager
+def decoder(zygote: Zygote, descriptor: int, limits: JSON) -> Iterator[Decoder]:
+    """Spawn a worker for one sample and end it afterwards, whatever happened."""
+    child = zygote.spawn()
+    worker = Decoder(child, descriptor, limits)
+    try:
+        yield worker
+    finally:
+        worker.usage = child.close()
+
+
+def picture(described: Any, packed: Packed, arena: memoryview) -> NDArray[np.uint8]:
+    """Copy a small packed picture (h, w, 3) out of an arena."""
+    array = unpack(described, arena)
+    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+        raise Failed("a decoder answered with a malformed preview", code="malformed_view")
+    return array.copy()

@@ -1,0 +1,56 @@
+"""The verdict on a container follows from the verdicts on what it carries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from assay.types import Label, Verdict, Why
+
+
+def verdict_of_members(own: Verdict, members: Sequence[tuple[str, Verdict]]) -> Verdict:
+    """Lift the strongest member's verdict to its container; the members keep their own.
+
+    Parameters
+    ----------
+    own
+        What the container's own bytes say.
+    members
+        Name and verdict of each member that has one; not empty.
+    """
+    name, strongest = max(members, key=lambda member: (member[1].label is Label.FAKE, member[1].llr))
+    fakes = sum(v.label is Label.FAKE for _, v in members)
+    if own.label is Label.FAKE or not fakes:
+        return (
+            own
+            if own.label is not Label.INCONCLUSIVE
+            else replace(own, why=_why(members), summary=_nothing(members))
+        )
+    declared = all(v.disclosed for _, v in members if v.label is Label.FAKE)
+    kinds = tuple(dict.fromkeys(k for _, v in members if v.label is Label.FAKE for k in v.kinds))
+    count = "One of its" if fakes == 1 else f"{fakes} of its"
+    inside = name.rpartition("!")[2]
+    return replace(
+        own,
+        label=Label.FAKE,
+        why=None,
+        llr=strongest.llr,
+        threshold=strongest.threshold,
+        probability=strongest.probability,
+        kinds=kinds,
+        disclosed=True if declared else strongest.disclosed,
+        summary=f"{count} {len(members)} members {'is' if fakes == 1 else 'are'} fake; the strongest is {inside}: {strongest.summary}",
+        calibration=strongest.calibration,
+    )
+
+
+def _why(members: Sequence[tuple[str, Verdict]]) -> Why:
+    """The reason that needs most attention stands for all."""
+    order = (Why.CONFLICTING, Why.UNSTABLE, Why.FAILED, Why.NOT_COVERED, Why.TOO_LITTLE, Why.NOTHING_FOUND)
+    found = {v.why for _, v in members}
+    return next((w for w in order if w in found), Why.NOTHING_FOUND)
+
+
+def _nothing(members: Sequence[tuple[str, Verdict]]) -> str:
+    count = len(members)
+    return f"{count} member{'s were' if count > 1 else ' was'} screened, each with its own verdict; none is fake."
