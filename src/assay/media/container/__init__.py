@@ -1,0 +1,65 @@
+"""What stands around the pixels: bounded parsers in pure Python, one module a format.
+
+Readers meet hostile bytes in the decoder jail. They believe no length, recurse to a fixed depth, take time linear in
+the sample, and turn what they stumble over into warnings of the Container.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO
+
+from assay.errors import Failed
+from assay.media.container import jpeg, png
+from assay.media.container.draft import Draft
+from assay.media.container.source import Malformed, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from assay.media.views import Container
+
+READERS: dict[str, Callable[[Source, Draft], None]] = {
+    "image/jpeg": jpeg.read,
+    "image/png": png.read,
+}
+
+
+def read_container(
+    file: BinaryIO, media_type: str, size: int, sha256: str, limits: Mapping[str, float] | None = None
+) -> Container:
+    """Describe a sample's structure, tables and metadata; what cannot be read becomes a warning.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        Seekable; read from offset 0 whatever its position.
+    media_type : str
+        As `assay.media.identify.identify` named it. Other types yield a Container without parts.
+    size : int
+        Bytes of the sample, measured, not believed.
+    sha256 : str
+        Of the sample.
+    limits : mapping, optional
+        ``pixels``: larger pictures are not decoded for their thumbnail or hidden text.
+
+    Raises
+    ------
+    Failed
+        If the bytes cannot be read at all.
+    """
+    return draft_of(file, media_type, size, sha256, limits or {}).finish()
+
+
+def draft_of(file: BinaryIO, media_type: str, size: int, sha256: str, limits: Mapping[str, float]) -> Draft:
+    """Collect what `read_container` returns, still open for additions."""
+    if size <= 0:
+        raise Failed("the sample is empty", code="empty", hint="Send the sample again.")
+    draft = Draft(media_type, size, sha256, limits)
+    source = Source(file, size)
+    reader = READERS.get(media_type)
+    if reader:
+        try:
+            reader(source, draft)
+        except Malformed as e:
+            draft.warn(f"the structure is malformed: {e.message}")
+    return draft
