@@ -1,0 +1,153 @@
+"""The tables, the same for SQLite and PostgreSQL; the migrations build them, a test keeps both equal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+
+REVISION = "0001"  # the newest migration; a database with a higher number belongs to a newer program
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time in UTC. SQLite stores no zone, so every value is brought to UTC before and marked as such after."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("path", Text, nullable=False),  # readable; the exact bytes are in the document
+    Column("source", Text, nullable=False, index=True),
+    Column("media_type", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("label", String(16)),
+    Column("llr", Float),
+    Column("action", String(16)),
+    Column("screened_at", Moment, nullable=False, index=True),
+    Column("parent_id", String(64), index=True),
+    Column("quarantine_id", String(64), index=True),
+    Column("assay_version", Text, nullable=False),
+    Column("calibration", Text),
+    Column("policy_digest", Text),
+    Column("document", Text, nullable=False),  # the line of the JSON contract
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("record_id", ForeignKey("records.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("detector", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("family", String(64), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("score", Float),
+    Column("llr", Float),
+    Column("codes", Text, nullable=False),  # of the reasons, each between blanks: " a b "
+    Index(None, "detector", "score"),
+)
+
+fingerprints = Table(
+    "fingerprints",
+    metadata,
+    Column("record_id", ForeignKey("records.id", ondelete="CASCADE"), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("position", Integer, primary_key=True),  # several of one kind: frames, windows
+    Column("value", LargeBinary, nullable=False),
+    Index(None, "kind", "value"),
+)
+
+known_digests = Table(
+    "known_digests",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("standing", String(16), nullable=False),  # known_fake | known_original
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("added_at", Moment, nullable=False),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("label", String(32), nullable=False),  # fake | bona_fide, said by a person
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("labelled_at", Moment, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Text, nullable=False),  # RFC 3339 with microseconds: the very text that was hashed
+    Column("actor", Text, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("target", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+
+audit_start = Table(  # where the chain begins after retention cut off its oldest part
+    "audit_start",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", String(64), nullable=False),
+)
+
+chores = Table(  # when a periodic job last ran
+    "chores",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("done_at", Moment, nullable=False),
+)
+
+
+def storable(text: str) -> str:
+    """Text that every database accepts: bytes that were not UTF-8 and NUL spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
