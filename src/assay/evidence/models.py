@@ -203,11 +203,7 @@ def sessions(
             opened[model.name] = onnxruntime.InferenceSession(
                 str(model.path(folder)), session_options(), providers=["CPUExecutionProvider"]
             )
-        except (
-            RuntimeError,
-            ValueError,
-            NotImplementedError,
-        ) as e:  # what onnxruntime's own errors derive from
+        except (*unloadable, RuntimeError, ValueError) as e:
             first = str(e).partition("\n")[0][:300]
             hint = "is it an ONNX file of a version that this onnxruntime reads?"
             raise ModelError(
