@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import difflib
 import functools
-import math
 import os
 import pwd
-import re
 import stat
 import tempfile
 import tomllib
@@ -29,30 +27,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from assay import options
 from assay.errors import ConfigError
 from assay.types import JSON, Action
 
 PACKAGE = Path(__file__).parent
 SYSTEM = Path("/etc/assay")
-TABLES = ("limits", "retention", "paths", "policy")
+TABLES = ("limits", "retention", "paths", "policy", "models")
 RESERVED = frozenset({"ASSAY_CONFIG", "ASSAY_PASSPHRASE"})  # ASSAY_* variables that are not settings
-
-BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12} | {
-    "kib": 2**10,
-    "mib": 2**20,
-    "gib": 2**30,
-    "tib": 2**40,
-}
-SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-PIXELS = {"": 1, "px": 1, "mp": 10**6}
-UNITS: dict[str, tuple[Mapping[str, float], str]] = {
-    "bytes": (BYTES, 'bytes, such as 4096 or "2 GiB"'),
-    "seconds": (SECONDS, 'a duration, such as 30 or "4 h" (ms, s, min, h, d)'),
-    "pixels": (PIXELS, 'pixels, such as 4096 or "100 MP"'),
-    "days": ({"": 1, "d": 1}, "whole days, 0 for never"),
-    "count": ({"": 1}, "a whole number"),
-    "number": ({"": 1}, "a number"),
-}
 
 
 def _setting(default: float, unit: str, low: float, high: float) -> Any:
@@ -150,6 +132,9 @@ class Settings:
     reasons: Mapping[str, float] = field(
         default_factory=dict
     )  # "detector.code" -> LLR in nats, instead of the shipped
+    models: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # own weights, read by evidence.models
     warnings: tuple[str, ...] = ()
 
 
@@ -248,8 +233,8 @@ def resolve(
     final |= {k: v for k, v in values.items() if k not in keys}
     paths = _paths(final, environ, home, tuple(read), warnings)
     settings = _settings({k: v for k, (v, _) in final.items()}, set(values), paths, tuple(warnings))
-    options = tuple(_option(k, value, origin, keys.get(k), paths) for k, (value, origin) in final.items())
-    return Resolved(settings, options, sources)
+    rows = tuple(_option(k, value, origin, keys.get(k), paths) for k, (value, origin) in final.items())
+    return Resolved(settings, rows, sources)
 
 
 def _settings(
@@ -267,6 +252,7 @@ def _settings(
         retention=Retention(**under("retention.")),
         policy=PolicySettings({k: v for k, v in under("policy.").items() if f"policy.{k}" in given}),
         reasons={k: v for k, v in under("reasons.").items() if f"reasons.{k}" in given},
+        models=under("models."),
         warnings=warnings,
     )
 
@@ -274,94 +260,47 @@ def _settings(
 def _option(key: str, value: Any, origin: str, known: _Key | None, paths: Paths) -> Option:
     if key.startswith("paths.") and not value:
         value = getattr(paths, key.removeprefix("paths."))
-    text = known.text if known else "Weight of a reason that no shipped detector gives."
-    return Option(key, value, origin, text, known.expected if known else _LLR_EXPECTED)
+    known = known or (_MODEL if key.startswith("models.") else _PLUGIN_REASON)
+    return Option(key, value, origin, known.text, known.expected)
 
 
 # What the keys are ---------------------------------------------------------------------------------------------------
 
-_LLR_EXPECTED = "a number of nats between -20 and 20"
+
+_PLUGIN_REASON = _Key(
+    options.llr, 0.0, "Weight of a reason that no shipped detector gives.", options.LLR_EXPECTED
+)
+_MODEL = _Key(options.model, None, "A model of your own (docs/models.md).", options.MODEL_EXPECTED)
 
 
 @functools.cache
 def _keys() -> dict[str, _Key]:
     """Every known key: how it is read, its shipped default, its words. Policy and reasons come from their tables."""
     shipped = _flatten(_read_toml(PACKAGE / "defaults.toml"))
-    texts = _comments((PACKAGE / "defaults.toml").read_text(encoding="utf-8"))
+    texts = options.comments((PACKAGE / "defaults.toml").read_text(encoding="utf-8"))
     keys: dict[str, _Key] = {}
     for prefix, owner in (("", Settings), ("limits.", Limits), ("retention.", Retention)):
         for f in fields(owner):
             if "unit" in f.metadata:
                 unit, low, high = f.metadata["unit"], f.metadata["low"], f.metadata["high"]
-                read = functools.partial(_number, unit=unit, low=low, high=high, whole=f.type == "int")
+                read = functools.partial(options.number, unit=unit, low=low, high=high, whole=f.type == "int")
                 key = prefix + f.name
-                expected = f"{UNITS[unit][1]}, {low:g} to {high:g}"
+                expected = f"{options.UNITS[unit][1]}, {low:,.12g} to {high:,.12g}"
                 keys[key] = _Key(read, read(shipped[key]), texts[key], expected)
     for name in ("data", "cache"):
         key = f"paths.{name}"
-        keys[key] = _Key(_absolute, "", texts[key], "an absolute path, or one that starts with ~/")
+        keys[key] = _Key(options.absolute, "", texts[key], "an absolute path, or one that starts with ~/")
     actions = ", ".join(Action)
     for rule in _read_toml(PACKAGE / "action" / "policy.toml")["rule"]:
         keys[f"policy.{rule['name']}"] = _Key(
-            _action, Action(rule["action"]), rule["text"], f"one of {actions}"
+            options.action, Action(rule["action"]), rule["text"], f"one of {actions}"
         )
     for detector, codes in _read_toml(PACKAGE / "verdict" / "reasons.toml")["reasons"].items():
         for code, row in codes.items():
-            keys[f"reasons.{detector}.{code}"] = _Key(_llr, float(row["llr"]), row["text"], _LLR_EXPECTED)
+            keys[f"reasons.{detector}.{code}"] = _Key(
+                options.llr, float(row["llr"]), row["text"], options.LLR_EXPECTED
+            )
     return keys
-
-
-def _comments(text: str) -> dict[str, str]:
-    """Map each key of defaults.toml to the comment above it: the words of `config explain`."""
-    table, above, found = "", [], {}
-    for line in text.splitlines():
-        if line.startswith("#"):
-            above.append(line.lstrip("# "))
-            continue
-        if line.startswith("["):
-            table = line.strip("[] ") + "."
-        elif match := re.match(r"(\w+) *=", line):
-            found[table + match[1]] = " ".join(above)
-        above = []
-    return found
-
-
-def _number(value: Any, *, unit: str, low: float, high: float, whole: bool) -> float:
-    scale, _ = UNITS[unit]
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)\s*([A-Za-z]*)\s*", value)
-        if not match or match[2].lower() not in scale:
-            raise ValueError
-        number = float(match[1]) * scale[match[2].lower()]
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value)
-    else:
-        raise TypeError
-    if not (math.isfinite(number) and low <= number <= high) or (whole and number != int(number)):
-        raise ValueError
-    return int(number) if whole else number
-
-
-def _llr(value: Any) -> float:
-    if isinstance(value, dict):
-        if set(value) != {"llr"}:
-            raise ValueError
-        value = value["llr"]
-    if (
-        isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 20
-    ):  # NaN fails, too
-        raise ValueError
-    return float(value)
-
-
-def _absolute(value: Any) -> str:
-    if not isinstance(value, str) or "\0" in value or (value and not value.startswith(("/", "~/"))):
-        raise ValueError
-    return value
-
-
-def _action(value: Any) -> Action:
-    return Action(value)
 
 
 # Layers --------------------------------------------------------------------------------------------------------------
@@ -411,7 +350,8 @@ def _checked(
 ) -> dict[str, Any]:
     values: dict[str, tuple[Any, str]] = {}
     for key, raw in layer.items():
-        known = keys.get(key) or _plugin_reason(key, origin, keys, warnings)
+        known = keys.get(key) or (_MODEL if key.startswith("models.") else None)
+        known = known or _plugin_reason(key, origin, keys, warnings)
         try:
             values[key] = known.read(raw), origin
         except (ValueError, TypeError, OverflowError) as e:
@@ -431,7 +371,7 @@ def _plugin_reason(key: str, origin: str, keys: Mapping[str, _Key], warnings: li
         near = difflib.get_close_matches(parts[1], shipped, 1, 0.8)
         meant = f"; did you mean {near[0]}?" if near else ""
         warnings.append(f"{origin}: {key}: no shipped detector is called {parts[1]}{meant}")
-        return _Key(_llr, 0.0, "", _LLR_EXPECTED)
+        return _PLUGIN_REASON
     near = difflib.get_close_matches(key, keys, 1, 0.0)
     raise ConfigError(
         f"{origin}: {key} is not a setting; the nearest is {near[0]}",

@@ -1,0 +1,57 @@
+"""`assay config`: explain, paths, check."""
+
+from __future__ import annotations
+
+import pytest
+
+from assay import config as settings
+from assay.cli import main
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(settings, "SYSTEM", tmp_path / "etc")
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments])
+        out = capsys.readouterr()
+        return int(ended.value.code or 0), out.out, out.err
+
+    return call
+
+
+def test_explain_shows_value_origin_and_words(run, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('[limits]\npixels = "9 MP"\n', encoding="utf-8")
+    code, out, _ = run("--config", str(file), "config", "explain", "limits.pixels")
+    assert code == 0
+    assert out.startswith(f"limits.pixels = 9000000  [{file}]")
+    assert "refused before decoding" in out
+
+
+def test_explain_lists_every_setting_and_names_the_nearest_of_an_unknown_one(run):
+    _, out, _ = run("config", "explain")
+    assert "policy.known_fake" in out
+    assert "reasons.generator_metadata.generator_comfyui" in out
+    code, _, err = run("config", "explain", "limts")
+    assert code == 2
+    assert "limits" in err
+
+
+def test_paths_name_files_and_places(run, tmp_path):
+    code, out, _ = run("config", "paths")
+    assert code == 0
+    assert str(tmp_path / "etc" / "assay.override.toml") in out
+    assert "quarantine" in out
+
+
+def test_check_is_0_for_good_and_2_for_bad(run, tmp_path):
+    assert run("config", "check")[0] == 0
+    (tmp_path / "assay").mkdir()
+    (tmp_path / "assay" / "assay.toml").write_text("jobs = 'many'", encoding="utf-8")
+    code, _, err = run("config", "check")
+    assert code == 2
+    assert "jobs = 'many' will not do" in err
