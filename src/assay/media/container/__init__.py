@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from assay.errors import Failed
-from assay.media.container import jpeg, png
+from assay.media.container import audio, gif, isobmff, jpeg, matroska, png, riff, still
 from assay.media.container.draft import Draft
 from assay.media.container.source import Malformed, Source
 
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 READERS: dict[str, Callable[[Source, Draft], None]] = {
     "image/jpeg": jpeg.read,
     "image/png": png.read,
+    "image/webp": riff.read,
+    "image/gif": gif.read,
+    "image/tiff": still.read_tiff,
+    "image/x-canon-cr2": still.read_tiff,
+    "image/bmp": still.read_bmp,
+    **dict.fromkeys(("image/heic", "image/heif", "image/avif", "image/x-canon-cr3"), isobmff.read),
+    **dict.fromkeys(("video/mp4", "video/quicktime", "audio/mp4", "video/3gpp", "video/3gpp2"), isobmff.read),
+    **dict.fromkeys(("video/webm", "video/x-matroska"), matroska.read),
+    **dict.fromkeys(("video/x-msvideo", "audio/wav"), riff.read),
+    "audio/flac": audio.read_flac,
+    **dict.fromkeys(("audio/ogg", "audio/opus", "video/ogg"), audio.read_ogg),
+    "audio/mpeg": audio.read_mp3,
 }
 
 

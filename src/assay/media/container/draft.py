@@ -71,6 +71,8 @@ class Draft:
         self.metadata[slot] = text
 
     def _slot(self, key: str, text: str) -> str | None:
+        if key not in self.metadata:
+            return key
         for slot in (key, *(f"{key}#{n}" for n in range(2, 10))):
             if slot not in self.metadata:
                 return slot
@@ -120,6 +122,8 @@ class Draft:
 
 def plain(text: str) -> str:
     """Drop NULs and surrounding space, replace lone surrogates, so that any encoder takes the text."""
+    if text.isascii():
+        return (text.replace("\0", "") if "\0" in text else text).strip()
     return text.replace("\0", "").strip().encode("utf-8", "replace").decode("utf-8")
 
 

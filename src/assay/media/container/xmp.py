@@ -17,6 +17,12 @@ PACKET = 8 << 20
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _STRUCTURE = frozenset(f"{_RDF} {n}" for n in ("RDF", "Description", "Bag", "Seq", "Alt", "li", "value"))
 _META = frozenset(("xmpmeta", "xapmeta"))
+_CAMERA_RAW = (
+    "http://ns.adobe.com/camera-raw-settings/1.0/ "  # a hundred sliders; these say that they were used
+)
+_SLIDERS_KEPT = frozenset(
+    ("Version", "HasSettings", "HasCrop", "AlreadyApplied", "RawFileName", "ProcessVersion")
+)
 _SILENT = frozenset(("about", "parseType", "ID", "nodeID", "datatype", "lang"))
 
 
@@ -41,10 +47,14 @@ class _Collector:
         outer = self._names[-1] if self._names else ""
         local = tag.rpartition(" ")[2]
         name = outer if tag in _STRUCTURE or local in _META else local
+        if tag.startswith(_CAMERA_RAW) and local not in _SLIDERS_KEPT:
+            name = ""
         self._names.append(name)
         self._text = []
         for key, value in attributes.items():
             attribute = key.rpartition(" ")[2]
+            if key.startswith(_CAMERA_RAW) and attribute not in _SLIDERS_KEPT:
+                continue
             if attribute == "resource":
                 self._keep(name, value)
             elif attribute not in _SILENT and not (attribute == "xmptk" and local in _META):
