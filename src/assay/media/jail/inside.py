@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from assay.errors import AssayError, Failed
 from assay.media.jail import landlock, limits, seccomp, wire
-from assay.media.jail.kernel import machine
 from assay.media.jail.profile import Profile
 
 if TYPE_CHECKING:
@@ -28,7 +27,8 @@ class Setting:
 
     profile: Profile
     uid: int | None  # None: stay who we are
-    stat_empty_path: bool
+    filter: seccomp.Filter | None  # None: not for this processor
+    address_space: int  # of the zygote, in bytes
     watched: bool
 
 
@@ -116,7 +116,7 @@ def _enter(setting: Setting, layers: _Layers) -> int:
     profile = setting.profile
     layers.put_on("uid", lambda: _change_identity(setting))
     own = setting.uid is not None and setting.uid == os.getuid() != limits.NOBODY
-    layers.put_on("limits", lambda: limits.limit_resources(profile, own_uid=own))
+    layers.put_on("limits", lambda: limits.limit_resources(profile, setting.address_space, own_uid=own))
     layers.put_on("no_new_privs", limits.forbid_privileges)
     layers.put_on("not_dumpable", limits.forbid_dumps)
     if profile.kind == "examiner":
@@ -147,19 +147,12 @@ def _lock(sock: socket.socket, setting: Setting) -> dict[str, str]:
 
 def _filter(setting: Setting, layers: _Layers) -> int:
     """Put the system call filter on; returns the listener's descriptor when watched, else 0."""
-    installed: list[int] = []
-    watched, examiner = setting.watched, setting.profile.kind == "examiner"
+    listeners: list[int] = []
 
     def install() -> None:
-        if not machine():
+        if setting.filter is None:
             raise OSError(errno.ENOSYS, "no system call table for this processor")
-        pid = os.getpid()
-        if examiner:
-            program = seccomp.examiner_program(machine(), pid, watched=watched)
-        else:
-            empty = setting.stat_empty_path
-            program = seccomp.decoder_program(machine(), pid, stat_empty_path=empty, watched=watched)
-        installed.append(seccomp.install(program, all_threads=examiner, watched=watched))
+        listeners.append(setting.filter.install())
 
     layers.put_on("seccomp", install)
-    return installed[0] if installed else 0
+    return listeners[0] if listeners else 0

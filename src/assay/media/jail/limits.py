@@ -44,13 +44,13 @@ def keep_only(sock: socket.socket, *, stderr: bool) -> socket.socket:
     return sock
 
 
-def limit_resources(profile: Profile, *, own_uid: bool) -> None:
-    """Set the rlimits. No file may grow, no core is written; memory counts address space, arenas included."""
+def limit_resources(profile: Profile, base: int, *, own_uid: bool) -> None:
+    """Set the rlimits: no file may grow, no core is written, memory counts address space beyond `base` bytes."""
     caps = {resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: profile.open_files}
     if profile.kind == "decoder":
         caps[resource.RLIMIT_FSIZE] = 0
     if profile.memory_bytes is not None:
-        caps[resource.RLIMIT_AS] = _address_space() + profile.memory_bytes + profile.arena_bytes
+        caps[resource.RLIMIT_AS] = base + profile.memory_bytes + profile.arena_bytes
     if own_uid:
         caps[resource.RLIMIT_NPROC] = profile.threads
     for which, most in caps.items():
@@ -116,7 +116,8 @@ def forbid_dumps() -> None:
     prctl(PR_SET_DUMPABLE, 0)
 
 
-def _address_space() -> int:
+def address_space() -> int:
+    """Of this process, in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 

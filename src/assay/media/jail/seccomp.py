@@ -34,7 +34,9 @@ _FCNTL = (
     5,
     1030,
     1034,
-)  # DUPFD, GETFD, SETFD, GETFL, SETFL, GETLK, DUPFD_CLOEXEC, GET_SEALS: not SETOWN
+)  # DUPFD GETFD SETFD GETFL SETFL GETLK DUPFD_CLOEXEC GET_SEALS, not SETOWN
+_OURSELVES = 0x4F57_4E21  # stands for the process id until `Filter.install`, so that programs are built before the fork
+_BLOCK = 12  # rules between two range checks
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -80,17 +82,13 @@ class _Step:
 _Body = tuple[_Step, ...]
 
 
-def decoder_program(
-    processor: str, pid: int, *, stat_empty_path: bool = False, watched: bool = False
-) -> bytes:
+def decoder_program(processor: str, *, stat_empty_path: bool = False, watched: bool = False) -> bytes:
     """The filter of a decoder: computing, reading what was handed over, and nothing else.
 
     Parameters
     ----------
     processor
         A column of the number table, "x86_64" or "aarch64".
-    pid
-        The process itself, which may send a signal to its own threads (abort does).
     stat_empty_path
         Some C libraries make fstat out of newfstatat with an empty path: allow that form.
     watched
@@ -103,10 +101,10 @@ def decoder_program(
         rules["newfstatat"] = _if_bits(3, _AT_EMPTY_PATH, ALLOW, EACCES)
     if watched:
         rules["sendmsg"] = _answer(ALLOW)  # hands the listener to the parent
-    return _assemble(processor, rules | _common(pid), watched=watched)
+    return _assemble(processor, rules | _COMMON, watched=watched)
 
 
-def examiner_program(processor: str, pid: int, *, watched: bool = False) -> bytes:
+def examiner_program(processor: str, *, watched: bool = False) -> bytes:
     """The filter of an examiner: as a decoder, but it may read files and make code (numba does)."""
     rules: dict[str, _Body] = {name: _answer(EACCES) for name in LOOKUPS}
     rules |= {name: _answer(ALLOW) for name in (*PLAIN, *READING)}
@@ -115,22 +113,34 @@ def examiner_program(processor: str, pid: int, *, watched: bool = False) -> byte
     rules["openat2"] = _answer(ENOSYS)  # its flags lie behind a pointer
     if watched:
         rules["sendmsg"] = _answer(ALLOW)
-    return _assemble(processor, rules | _common(pid), watched=watched)
+    return _assemble(processor, rules | _COMMON, watched=watched)
 
 
-def install(program: bytes, *, all_threads: bool = False, watched: bool = False) -> int:
-    """Put the filter on, for good. Returns the listener's descriptor if `watched`, else 0; OSError if it cannot be."""
-    steps = ctypes.create_string_buffer(program, len(program))
-    header = struct.pack("=HxxxxxxQ", len(program) // 8, ctypes.addressof(steps))
-    flags = (_TSYNC if all_threads else 0) | (_NEW_LISTENER if watched else 0)
-    flags |= _TSYNC_ESRCH if all_threads and watched else 0
-    number = number_of("seccomp", machine()) if machine() else None
-    if number is None:
-        raise OSError(errno.ENOSYS, "no system call table for this processor")
-    result = invoke(number, 1, flags, header)
-    if result and not watched:
-        raise OSError(errno.EBUSY, f"thread {result} could not be put under the filter")
-    return result
+class Filter:
+    """A program made ready before the fork, so that the child has next to nothing to do."""
+
+    def __init__(self, program: bytes, *, all_threads: bool = False, watched: bool = False) -> None:
+        number = number_of("seccomp", machine()) if machine() else None
+        if number is None:
+            raise OSError(errno.ENOSYS, "no system call table for this processor")
+        self._number = number
+        self._flags = (_TSYNC if all_threads else 0) | (_NEW_LISTENER if watched else 0)
+        self._flags |= _TSYNC_ESRCH if all_threads and watched else 0
+        self._watched = watched
+        self._own = [
+            8 * i + 4 for i, (_, k) in enumerate(struct.iter_unpack("=II", program)) if k == _OURSELVES
+        ]
+        self._steps = ctypes.create_string_buffer(program, len(program))
+        self._header = struct.pack("=HxxxxxxQ", len(program) // 8, ctypes.addressof(self._steps))
+
+    def install(self) -> int:
+        """Put it on, for good. Returns the listener's descriptor if watched, else 0; OSError if it cannot be."""
+        for place in self._own:
+            struct.pack_into("=I", self._steps, place, os.getpid())
+        result = invoke(self._number, 1, self._flags, self._header)
+        if result and not self._watched:
+            raise OSError(errno.EBUSY, f"thread {result} could not be put under the filter")
+        return result
 
 
 def stat_needs_empty_path() -> bool:
@@ -142,7 +152,7 @@ def stat_needs_empty_path() -> bool:
         code = 1
         try:
             prctl(PR_SET_NO_NEW_PRIVS, 1)
-            install(decoder_program(machine(), os.getpid()))
+            Filter(decoder_program(machine())).install()
             os.fstat(0)
             code = 0
         except PermissionError:
@@ -150,17 +160,6 @@ def stat_needs_empty_path() -> bool:
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
-
-
-def _common(pid: int) -> dict[str, _Body]:
-    rules = {name: _answer(KILL) for name in ESCAPES}
-    rules["clone"] = _if_bits(0, _CLONE_THREAD, ALLOW, KILL)
-    rules["clone3"] = _answer(ENOSYS)  # its flags lie behind a pointer; libc falls back to clone
-    rules["prctl"] = _if_among(0, (_PR_SET_NAME,), ALLOW, EPERM)
-    rules["fcntl"] = _if_among(1, _FCNTL, ALLOW, EPERM)
-    rules["tgkill"] = _if_among(0, (pid,), ALLOW, KILL)
-    rules["prlimit64"] = (*_if_null(2), _Step(_RETURN, EPERM))  # asking is free, setting is not
-    return rules
 
 
 def _answer(answer: int) -> _Body:
@@ -187,7 +186,15 @@ def _if_null(index: int) -> _Body:
 
 
 def _assemble(processor: str, rules: dict[str, _Body], *, watched: bool) -> bytes:
+    """Rules in the order of their numbers, in blocks that a call of a higher number jumps over.
+
+    The kernel runs a new filter once for every number there is: straight down the list takes it 2 ms.
+    """
     ask: Callable[[_Step], _Step] = _asking if watched else lambda step: step
+    otherwise = ask(_Step(_RETURN, EPERM))
+    numbered = sorted(
+        (n, body) for name, body in rules.items() if (n := number_of(name, processor)) is not None
+    )
     steps = [
         _Step(_LOAD, 4),
         _Step(_EQUAL, AUDIT_ARCH[processor], 1, 0),
@@ -196,14 +203,30 @@ def _assemble(processor: str, rules: dict[str, _Body], *, watched: bool) -> byte
     ]
     if processor == "x86_64":
         steps += [_Step(_AT_LEAST, 0x40000000, 0, 1), _Step(_RETURN, KILL)]  # the x32 numbers
-    for name, body in rules.items():
-        number = number_of(name, processor)
-        if number is not None:
-            steps += [_Step(_EQUAL, number, 0, len(body)), *(ask(s) for s in body)]
-    steps.append(ask(_Step(_RETURN, EPERM)))
+    for first in range(0, len(numbered), _BLOCK):
+        block = [
+            step
+            for number, body in numbered[first : first + _BLOCK]
+            for step in (_Step(_EQUAL, number, 0, len(body)), *(ask(s) for s in body))
+        ]
+        if first + _BLOCK < len(numbered):
+            steps.append(_Step(_AT_LEAST, numbered[first + _BLOCK][0], len(block) + 1, 0))
+        steps += [*block, otherwise]
     return b"".join(s.packed() for s in steps)
 
 
 def _asking(step: _Step) -> _Step:
     refusing = step.code == _RETURN and step.value in (KILL, EACCES, EPERM)
     return _Step(_RETURN, NOTIFY) if refusing else step
+
+
+# Of both filters: what ends the process, and calls that depend on their arguments.
+_COMMON: dict[str, _Body] = {
+    **{name: _answer(KILL) for name in ESCAPES},
+    "clone": _if_bits(0, _CLONE_THREAD, ALLOW, KILL),
+    "clone3": _answer(ENOSYS),  # its flags lie behind a pointer; libc falls back to clone
+    "prctl": _if_among(0, (_PR_SET_NAME,), ALLOW, EPERM),
+    "fcntl": _if_among(1, _FCNTL, ALLOW, EPERM),
+    "tgkill": _if_among(0, (_OURSELVES,), ALLOW, KILL),  # abort signals its own thread
+    "prlimit64": (*_if_null(2), _Step(_RETURN, EPERM)),  # asking is free, setting is not
+}

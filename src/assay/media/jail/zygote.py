@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.media.jail import arena as _for_handlers  # noqa: F401 - nothing can be imported inside
 from assay.media.jail import inside, limits, seccomp, wire
+from assay.media.jail.kernel import machine
 from assay.media.jail.profile import Profile
 from assay.media.jail.uids import UidPool
 
@@ -48,8 +49,8 @@ class _Nursery:
         self._profile = profile
         self._watched = watched
         self._uids = UidPool() if profile.kind == "decoder" and limits.can_change_uid() else None
+        self._filter = self._made_filter()
         self._children: dict[int, int | None] = {}  # pid -> uid
-        self._stat_empty_path = seccomp.stat_needs_empty_path()
 
     def prepare(self, where: str) -> JSON:
         """Import and warm everything, then freeze the heap, so that forks share its pages."""
@@ -57,10 +58,22 @@ class _Nursery:
         if where:
             _named(where)()
         self._handler: inside.Handler = _named(self._profile.serve)
+        self._address_space = limits.address_space()
         gc.collect()
         gc.freeze()
         threads = len(list(Path("/proc/self/task").iterdir()))
         return {"threads": threads, "seconds": time.monotonic() - began, "own_uids": self._uids is not None}
+
+    def _made_filter(self) -> seccomp.Filter | None:
+        if not machine():
+            return None
+        watched = self._watched
+        if self._profile.kind == "examiner":
+            program = seccomp.examiner_program(machine(), watched=watched)
+            return seccomp.Filter(program, all_threads=True, watched=watched)
+        empty = seccomp.stat_needs_empty_path()
+        program = seccomp.decoder_program(machine(), stat_empty_path=empty, watched=watched)
+        return seccomp.Filter(program, watched=watched)
 
     def serve(self) -> None:
         try:
@@ -75,7 +88,7 @@ class _Nursery:
 
     def _fork(self, fd: int) -> None:
         uid = self._uids.take() if self._uids else None
-        setting = inside.Setting(self._profile, uid, self._stat_empty_path, self._watched)
+        setting = inside.Setting(self._profile, uid, self._filter, self._address_space, self._watched)
         pid = os.fork()
         if pid == 0:
             try:
