@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from assay import __version__
 from assay.action.policy import decide
@@ -105,6 +105,8 @@ class Screener:
         Looks up a SHA-256: "known_fake", "known_original" or None.
     trust
         PEM bundles of certificate authorities whose credentials count: "capture" and "editor".
+    source
+        Where the samples come from; noted in every record.
     """
 
     def __init__(
@@ -114,11 +116,13 @@ class Screener:
         jobs: int | None = None,
         known: Callable[[str], str | None] = lambda _: None,
         trust: dict[str, str] | None = None,
+        source: str = "",
     ) -> None:
         self.settings = settings
         self.jobs = jobs or settings.jobs or len(os.sched_getaffinity(0))
         self._known = known
         self._trust = trust or {}
+        self._source = source
         self._decoders = Zygote(
             "assay.media.operations:prepare",
             DECODER.serving(
@@ -135,7 +139,7 @@ class Screener:
             memory_bytes=settings.limits.examiner_bytes,
         )
 
-    def __enter__(self) -> Screener:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -217,8 +221,9 @@ class Screener:
         except SampleError as e:
             return done(self._unread(found.path, e), None)
 
-    def _unread(self, path: str, e: SampleError) -> Screening:
-        sample = Sample(uuid.uuid4().hex, "", 0, "application/octet-stream", declared_type(path), _now())
+    def _unread(self, path: str, e: SampleError, *, parent: str | None = None) -> Screening:
+        kind = "application/octet-stream"
+        sample = Sample(uuid.uuid4().hex, "", 0, kind, declared_type(path), _now(), self._source, parent)
         return self._troubled(sample, path, e)
 
     # ---------------------------------------------------------------- one sample
@@ -235,6 +240,7 @@ class Screener:
             media_type=identify(arrival.head, arrival.tail, arrival.size),
             declared_type=declared_type(arrival.path),
             received_at=_now(),
+            source=self._source,
             parent=parent,
         )
         case = Case(
@@ -352,23 +358,18 @@ class Screener:
                 code="over_depth",
                 hint="Raise limits.depth if this is expected.",
             )
-        for member in worker.members():
-            if member.warning:
-                case.warnings.append(member.warning)
-            if not member.name and not len(member.data):
-                continue
+        for member in worker.members(case.sample.media_type):
             case.budget.spend(len(member.data))
             path = f"{case.path}!{member.name}"
             try:
+                if member.problem is not None:
+                    raise member.problem
                 with admit_bytes(member.data, path, limits.size_bytes) as arrival:
                     child = self.screen(
                         arrival, parent=case.sample.id, depth=case.depth + 1, budget=case.budget
                     )
             except SampleError as e:
-                child = self._unread(path, e)
-                child = dataclasses.replace(
-                    child, sample=dataclasses.replace(child.sample, parent=case.sample.id)
-                )
+                child = self._unread(path, e, parent=case.sample.id)
             case.children.append(child)
 
     # ---------------------------------------------------------------- evidence
@@ -393,7 +394,7 @@ class Screener:
             arena = read_arena(packed.arena_fd, packed.used)
             before = case.preview or Preview(())
             times = before.times_s + ((float(frame["time_s"]),) if "frames" in packed.view else ())
-            case.preview = Preview((*before.pictures, picture(described, packed, arena)), times)
+            case.preview = Preview((*before.pictures, picture(described, arena)), times)
 
     # ---------------------------------------------------------------- verdict
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.errors import Failed
+from assay.errors import Failed, Refused, SampleError, Unsupported
 from assay.media.jail.arena import Arena
 from assay.media.jail.process import Child, Usage, Zygote
 from assay.media.views import Container, expect, unpack
@@ -37,7 +37,7 @@ class Member:
 
     name: str
     data: memoryview  # valid until the next member is asked for
-    warning: str = ""
+    problem: SampleError | None = None  # why it could not be had
 
 
 class Decoder:
@@ -79,22 +79,20 @@ class Decoder:
                     return
                 yield self._packed(answer, arena)
 
-    def members(self) -> Iterator[Member]:
+    def members(self, media_type: str) -> Iterator[Member]:
         """Yield what a container holds, one after the other."""
-        answer = self._ask({"op": "unpack"})
+        self._ask({"op": "unpack", "media_type": media_type})
         while True:
             with Arena(MEMBER_ARENA) as arena:
                 answer = self._ask({"op": "member"}, arena)
                 if answer.get("end"):
-                    for warning in answer.get("warnings", []):
-                        yield Member("", memoryview(b""), str(warning))
                     return
                 used = int(answer["used"])
-                if not 0 <= used <= MEMBER_ARENA:
-                    raise Failed(
-                        "a decoder answered with a member outside of its arena", code="malformed_view"
-                    )
-                yield Member(str(answer["name"]), arena.view(used)[:used], str(answer.get("warning", "")))
+                name = str(answer["name"])
+                if answer["problem"] is not None:
+                    yield Member(name, memoryview(b""), _problem(answer["problem"]))
+                else:
+                    yield Member(name, arena.view(used))
 
     def _packed(self, answer: JSON, arena: Arena) -> Packed:
         return Packed(answer["view"], arena.fd, int(answer["used"]), answer)
@@ -119,7 +117,12 @@ def decoder(zygote: Zygote, descriptor: int, limits: JSON) -> Iterator[Decoder]:
         worker.usage = child.close()
 
 
-def picture(described: Any, packed: Packed, arena: memoryview) -> NDArray[np.uint8]:
+def _problem(told: JSON) -> SampleError:
+    kind = {"refused": Refused, "unsupported": Unsupported}.get(told["kind"], Failed)
+    return kind(str(told["message"]), code=str(told["code"]), hint=str(told["hint"]))
+
+
+def picture(described: Any, arena: memoryview) -> NDArray[np.uint8]:
     """Copy a small packed picture (h, w, 3) out of an arena."""
     array = unpack(described, arena)
     if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
