@@ -144,13 +144,14 @@ def _fields(view: Container) -> Iterator[tuple[str, str, str]]:
     for key, text in list(view.metadata.items())[:FIELDS]:
         if not isinstance(key, str) or not isinstance(text, str) or not text:
             continue
-        namespace, _, name = key.rpartition(":") if key.lower() != "xmp" else ("xmp", "", "")
+        plain = key.partition("#")[0]  # "png:Comment#2" is a second one
+        namespace, _, name = plain.rpartition(":") if plain.lower() != "xmp" else ("xmp", "", "")
         if name:
             yield namespace.lower(), name, text
         elif namespace == "xmp":
             yield from (("xmp", found, value) for found, value in properties(text, *XMP_NAMES))
         else:
-            yield "", key, text
+            yield "", plain, text
 
 
 def _declarations(namespace: str, written: str, text: str) -> Iterator[tuple[str, str]]:
@@ -225,7 +226,11 @@ def _aigc(text: str, field: str) -> Iterator[tuple[str, str]]:
 
 def _encoder(view: Container) -> str:
     for key, text in list(view.metadata.items())[:FIELDS]:
-        if str(key).rpartition(":")[2].lower() in ENCODERS and isinstance(text, str) and text.strip():
+        if (
+            str(key).partition("#")[0].rpartition(":")[2].lower() in ENCODERS
+            and isinstance(text, str)
+            and text.strip()
+        ):
             return clip(text, 60)
     return ""
 
