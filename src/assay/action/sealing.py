@@ -1,0 +1,171 @@
+"""Encryption as streams: from a descriptor into a file, from a file to a descriptor, never the whole in memory.
+
+pyrage wraps whatever a Python reader or writer raises into its own errors; the sources and sinks here keep the
+original, so that a full disk is reported as such.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+CHUNK = 1 << 20
+
+
+class Source:
+    """Reads a descriptor from its beginning, by offset: its position, which others may share, stays.
+
+    `digest` and `size` are of what was read so far.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._digest = hashlib.sha256()
+        self._ahead = b""
+        self._at = 0
+        self.size = 0
+        self.error: OSError | None = None
+
+    @property
+    def digest(self) -> str:
+        return self._digest.hexdigest()
+
+    def read(self, n: int = -1) -> bytes:
+        try:
+            if self._at == len(self._ahead):
+                self._ahead, self._at = os.pread(self._descriptor, CHUNK, self.size), 0
+                self._digest.update(self._ahead)
+                self.size += len(self._ahead)
+        except OSError as e:
+            self.error = e
+            raise
+        chunk = self._ahead[self._at : self._at + n if n >= 0 else None]
+        self._at += len(chunk)
+        return chunk
+
+
+class Sink:
+    """Writes to a descriptor. `digest` and `size` are of what was written."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._digest = hashlib.sha256()
+        self.size = 0
+        self.error: OSError | None = None
+
+    @property
+    def digest(self) -> str:
+        return self._digest.hexdigest()
+
+    def write(self, data: bytes) -> int:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError as e:
+            self.error = e
+            raise
+        self._digest.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is buffered here."""
+
+
+class _Pipe:
+    """The reading end of a pipe, for pyrage."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def read(self, n: int = -1) -> bytes:
+        return os.read(self._descriptor, n if n > 0 else CHUNK)
+
+
+def encrypt(source: Source, sink: Sink, recipients: Sequence[Any]) -> None:
+    """Encrypt all of `source` into `sink`; raises the OSError of either end as it was."""
+    import pyrage
+
+    with _original(source, sink):
+        pyrage.encrypt_io(source, sink, recipients)
+
+
+def decrypt(source: Source, sink: Sink, identities: Sequence[Any]) -> None:
+    """Decrypt all of `source` into `sink`.
+
+    Raises
+    ------
+    OSError
+        Of either end.
+    ValueError
+        If no identity fits or the ciphertext was altered or cut.
+    """
+    import pyrage
+
+    try:
+        with _original(source, sink):
+            pyrage.decrypt_io(source, sink, identities)
+    except pyrage.DecryptError as e:
+        raise ValueError(f"it cannot be decrypted: {e}") from e
+    except OSError as e:
+        if source.error is None and sink.error is None:  # pyrage's own: authentication of a chunk failed
+            raise ValueError(f"it cannot be decrypted: {e}") from e
+        raise
+
+
+def reencrypt(
+    source: Source, sink: Sink, identities: Sequence[Any], recipients: Sequence[Any], check: str | None
+) -> None:
+    """Decrypt and encrypt anew through a pipe: the plaintext never touches a disk.
+
+    `check` is the SHA-256 that the plaintext must have, if it is known.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `decrypt` does, and if the digest differs.
+    """
+    import pyrage
+
+    reading, writing = os.pipe()
+    between = Sink(writing)
+    failures: list[Exception] = []
+
+    def unlock() -> None:
+        try:
+            decrypt(source, between, identities)
+        except (OSError, ValueError) as e:
+            failures.append(e)
+        finally:
+            os.close(writing)
+
+    thread = threading.Thread(target=unlock, name="reencrypt")
+    thread.start()
+    try:
+        with _original(sink):
+            pyrage.encrypt_io(_Pipe(reading), sink, recipients)
+    finally:
+        os.close(reading)  # a failed writer thus ends the other side, too
+        thread.join()
+    if failures:
+        raise failures[0]
+    if check is not None and between.digest != check:
+        raise ValueError("what was decrypted is not what was encrypted")
+
+
+@contextmanager
+def _original(*ends: Source | Sink) -> Iterator[None]:
+    import pyrage
+
+    try:
+        yield
+    except (pyrage.EncryptError, pyrage.DecryptError, OSError) as e:
+        for end in ends:
+            if end.error is not None:
+                raise end.error from e
+        raise
