@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from assay.media.container.draft import Draft
     from assay.media.views import Container
 
 NODES = 20_000  # values of one manifest store
@@ -39,9 +40,9 @@ _BINARY_KEYS = frozenset(("thumbnail", "pad", "pad1", "pad2"))
 _WARM_UP = b"\xff\xd8\xff\xd9"
 
 
-def carries(container: Container) -> bool:
+def carries(described: Container | Draft) -> bool:
     """Say whether the parsed structure shows a manifest or points to one, so that most samples skip the reader."""
-    return any("C2PA" in part.note for part in container.parts) or "xmp:provenance" in container.metadata
+    return any("C2PA" in part.note for part in described.parts) or "xmp:provenance" in described.metadata
 
 
 def read_credentials(

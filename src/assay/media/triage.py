@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from assay.media.container import read_container
+from assay.media.container import draft_of, thumbnail
+from assay.media.container.source import Source
 from assay.media.credentials import carries, read_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from assay.media.container.draft import Draft
     from assay.media.views import Container
 
 
@@ -24,19 +25,20 @@ def read(
 ) -> Container:
     """Read a sample's container and, where its structure shows or names a manifest, its credentials.
 
-    Parameters are those of `read_container` and `read_credentials`; the credentials of a fragmented file without
-    media carry ``incomplete``, since the hash over the whole cannot hold.
+    Parameters are those of `read_container` and `read_credentials`. The credentials of a fragmented file without media
+    carry ``incomplete``, since the hash over the whole cannot hold. The thumbnail is compared only where no manifest
+    was read: a manifest binds the whole sample, and the comparison has to decode it.
     """
-    container = read_container(file, media_type, size, sha256, limits)
-    if not carries(container):
-        return container
-    credentials = read_credentials(file, media_type, trust)
-    if credentials and is_init_segment(container):
+    draft = draft_of(file, media_type, size, sha256, limits or {})
+    credentials: dict[str, Any] = read_credentials(file, media_type, trust) if carries(draft) else {}
+    if credentials and is_init_segment(draft):
         credentials["incomplete"] = "an initialisation segment: the media it belongs to are elsewhere"
-    return replace(container, credentials=credentials)
+    if "store" not in credentials:
+        thumbnail.compare(Source(file, size), draft)
+    return draft.finish(credentials)
 
 
-def is_init_segment(container: Container) -> bool:
+def is_init_segment(described: Container | Draft) -> bool:
     """Say whether an ISO file announces fragments (mvex) and holds none."""
-    kinds = {part.kind for part in container.parts}
+    kinds = {part.kind for part in described.parts}
     return "moov/mvex" in kinds and not kinds & {"moof", "mdat"}

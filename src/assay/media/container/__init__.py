@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from assay.errors import Failed
-from assay.media.container import audio, gif, isobmff, jpeg, matroska, png, riff, still
+from assay.media.container import audio, gif, isobmff, jpeg, matroska, png, riff, still, thumbnail
 from assay.media.container.draft import Draft
 from assay.media.container.source import Malformed, Source
 
@@ -59,11 +59,13 @@ def read_container(
     Failed
         If the bytes cannot be read at all.
     """
-    return draft_of(file, media_type, size, sha256, limits or {}).finish()
+    draft = draft_of(file, media_type, size, sha256, limits or {})
+    thumbnail.compare(Source(file, size), draft)
+    return draft.finish()
 
 
 def draft_of(file: BinaryIO, media_type: str, size: int, sha256: str, limits: Mapping[str, float]) -> Draft:
-    """Collect what `read_container` returns, still open for additions."""
+    """Collect what `read_container` returns, still open for additions, without the comparison of the thumbnail."""
     if size <= 0:
         raise Failed("the sample is empty", code="empty", hint="Send the sample again.")
     draft = Draft(media_type, size, sha256, limits)

@@ -70,7 +70,7 @@ def comments(body: bytes, draft: Draft) -> None:
     for _ in range(min(count, COMMENTS)):
         (length,) = source.unpack("<I", at)
         name, _, value = source.exactly(at + 4, length).partition(b"=")
-        if name.upper() != b"METADATA_BLOCK_PICTURE":
+        if name.upper() not in (b"METADATA_BLOCK_PICTURE", b"COVERART"):
             draft.tag(f"vorbis:{label(name).lower()}", value)
         at += 4 + length
 
@@ -144,7 +144,7 @@ def _ogg_header(packet: bytes, number: int, draft: Draft) -> int:
         comments(packet[8:], draft)
     elif packet[:7] in (b"\x03vorbis", b"\x81theora"):
         comments(packet[7:], draft)
-    elif packet[:1] == b"\x84" and len(packet) > 8:  # FLAC in Ogg
+    elif packet[:1] in (b"\x04", b"\x84") and len(packet) > 8:  # FLAC in Ogg
         comments(packet[4:], draft)
     return 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from assay.media.container import exif, xmp
 from assay.media.container.draft import Draft, label, text_of
 from assay.media.container.isobmff_items import Items
@@ -10,6 +12,8 @@ from assay.media.container.trailing import note_trailing
 
 BOXES = 20_000
 DEPTH = 8
+_EPOCH = datetime(1904, 1, 1, tzinfo=UTC)
+_LATEST = 8_000_000_000  # seconds: the year 2157
 BLOCK = 1 << 20
 _CONTAINERS = frozenset(
     (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"udta", b"meta", b"ilst", b"iprp", b"ipco", b"mvex", b"moof", b"traf", b"dinf", b"edts", b"gmhd", b"tapt")
@@ -144,8 +148,8 @@ class _Walk:
         created, _, scale, duration = self.source.unpack(form, at)
         if scale and duration < 1 << 62:
             self.draft.duration_s = min(duration / scale, 1e9)
-        if created:
-            self.draft.tag("format:creation_seconds_since_1904", created)
+        if 0 < created < _LATEST:
+            self.draft.tag("format:creation_time", (_EPOCH + timedelta(seconds=created)).isoformat())
 
     def _track_header(self, body: int) -> None:
         at = body + (88 if self.source.upto(body, 1) == b"\1" else 76)
@@ -200,7 +204,7 @@ class _Walk:
             self._free_form(data)
         elif kind[:1] == b"\xa9" and len(data) > 4:
             length = int.from_bytes(data[:2], "big")
-            self.draft.tag(f"format:{name}", text_of(data[4 : 4 + length] if length else data))
+            self.draft.tag(f"format:{name}", _quicktime_text(data[4 : 4 + length] if length else data))
         elif not in_list and _is_text(data) and kind != b"hdlr":
             self.draft.tag(f"format:{name}", data[4:] if data[:4] == b"\0\0\0\0" else data)
 
@@ -216,6 +220,14 @@ class _Walk:
             at += length
         if b"name" in fields and b"data" in fields:
             self.draft.tag(f"format:{label(fields[b'name'])}", fields[b"data"][4:])
+
+
+def _quicktime_text(raw: bytes) -> str:
+    """Old QuickTime wrote Mac Roman, everything since UTF-8."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("mac_roman")
 
 
 def _is_text(value: bytes) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 
-from assay.media.container import exif, icc, iptc, xmp
+from assay.media.container import exif, icc, iptc, stealth, xmp
 from assay.media.container.draft import Draft, label, text_of
 from assay.media.container.source import Malformed, Source
 from assay.media.container.trailing import note_trailing
@@ -21,7 +21,16 @@ _RAW_PROFILE = re.compile(r"Raw profile type (exif|APP1|xmp|iptc|8bim|icc|icm)")
 
 
 def read(source: Source, draft: Draft) -> None:
-    """Walk the chunks to IEND, also those behind the pixels, then name what is left."""
+    """Walk the chunks to IEND, also those behind the pixels, name what is left, look for hidden text."""
+    try:
+        _walk(source, draft)
+    finally:
+        header = source.upto(_HEADER + 8, 13)
+        if len(header) == 13 and draft.width:
+            stealth.read_png(source, draft, header[8], header[9], header[12])
+
+
+def _walk(source: Source, draft: Draft) -> None:
     offset = _HEADER
     for _ in range(CHUNKS):
         length, kind = source.unpack(">I4s", offset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.media.container import exif, icc, id3, xmp
+from assay.media.container import exif, icc, id3, stealth, xmp
 from assay.media.container.draft import Draft, label, text_of
 from assay.media.container.source import Malformed, Source
 from assay.media.container.trailing import note_trailing
@@ -11,6 +11,7 @@ CHUNKS = 50_000
 DEPTH = 4
 BLOCK = 8 << 20
 _SKIPPED = frozenset((b"movi", b"rec "))  # lists of frames
+_BARE_INFO = frozenset((b"ISFT", b"ICMT", b"IART", b"ICOP", b"INAM"))  # some writers leave out the INFO list
 _NOTES = {
     b"C2PA": "C2PA",
     b"EXIF": "Exif",
@@ -38,6 +39,8 @@ def read(source: Source, draft: Draft) -> None:
         end = _further_forms(source, draft, end)
     if end < source.size:
         note_trailing(source, end, draft)
+    if form == b"WEBP":
+        stealth.read_webp(source, draft)
 
 
 def _further_forms(source: Source, draft: Draft, end: int) -> int:
@@ -75,7 +78,7 @@ def _chunks(source: Source, draft: Draft, order: str, at: int, end: int, path: s
 
 
 def _chunk(kind: bytes, source: Source, at: int, length: int, order: str, path: str, draft: Draft) -> None:
-    if path.endswith("INFO/"):
+    if path.endswith("INFO/") or kind in _BARE_INFO:
         draft.tag(f"riff:{label(kind)}", text_of(source.upto(at, min(length, 1 << 20)).partition(b"\0")[0]))
     elif kind == b"EXIF":
         offset = 6 if source.upto(at, 6) == b"Exif\0\0" else 0

@@ -33,6 +33,11 @@ class Source:
     def of(cls, data: bytes) -> Source:
         return cls(BytesIO(data), len(data))
 
+    def file(self) -> BinaryIO:
+        """The file itself, at the window's start, for decoders that want one."""
+        self._file.seek(self._start)
+        return self._file
+
     def window(self, offset: int, length: int) -> Source:
         """A part of this window, cut where this one ends."""
         offset = min(max(offset, 0), self.size)
