@@ -254,10 +254,8 @@ def test_source_types_are_reduced_from_any_spelling() -> None:
 
 
 def test_properties_of_a_broken_packet_are_still_read() -> None:
-    assert properties("<<a:Tool x:Tool='GIMP' <x:Tool><rdf:li>A &amp; B</rdf:li></x:Tool>", "Tool") == [
-        "GIMP",
-        "A & B",
-    ]
+    broken = "<<a:Tool x:Tool='GIMP' <x:Tool><rdf:li>A &amp; B</rdf:li></x:Tool>"
+    assert properties(broken, "Other", "Tool") == [("Tool", "GIMP"), ("Tool", "A & B")]
     assert properties("<x:Tool>" * 2000, "Tool") == []
 
 
