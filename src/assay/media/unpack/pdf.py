@@ -77,10 +77,7 @@ def _picture(stream: Any, number: int, allowance: Allowance) -> Member:
     filters = stream.get("/Filter", [])
     chain = [str(f) for f in (filters if isinstance(filters, list) else [filters])]
     if chain[-1:] == ["/DCTDecode"]:
-        from pypdf.filters import decode_stream_data
-
-        stream["/Filter"] = type(stream)().get("/Filter", _names(chain[:-1]))
-        return Member(f"picture {number}.jpg", allowance.take(decode_stream_data(stream)))
+        return Member(f"picture {number}.jpg", allowance.take(_as_coded(stream, chain[:-1])))
     if chain[-1:] in (["/JPXDecode"], ["/JBIG2Decode"], ["/CCITTFaxDecode"]):
         problem = Unsupported(
             f"a picture coded with {chain[-1][1:]}, which is not read",
@@ -90,10 +87,15 @@ def _picture(stream: Any, number: int, allowance: Allowance) -> Member:
     return Member(f"picture {number}.png", allowance.take(_raster(stream, allowance)))
 
 
-def _names(chain: list[str]) -> Any:
+def _as_coded(stream: Any, outer: list[str]) -> bytes:
+    """The JPEG itself, after the filters that stand around it."""
+    from pypdf.filters import decode_stream_data
     from pypdf.generic import ArrayObject, NameObject
 
-    return ArrayObject([NameObject(n) for n in chain])
+    if not outer:
+        return bytes(stream._data)  # noqa: SLF001 - pypdf offers no other way to the bytes as they are stored
+    stream[NameObject("/Filter")] = ArrayObject([NameObject(name) for name in outer])
+    return bytes(decode_stream_data(stream))
 
 
 def _raster(stream: Any, allowance: Allowance) -> bytes:
