@@ -25,17 +25,9 @@ _TSYNC, _NEW_LISTENER, _TSYNC_ESRCH = 1, 8, 16
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _CLONE_THREAD, _PROT_EXEC, _PR_SET_NAME, _AT_EMPTY_PATH = 0x10000, 4, 15, 0x1000
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | (os.O_TMPFILE & ~os.O_DIRECTORY)
-_FCNTL = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    1030,
-    1034,
-)  # DUPFD GETFD SETFD GETFL SETFL GETLK DUPFD_CLOEXEC GET_SEALS, not SETOWN
-_OURSELVES = 0x4F57_4E21  # stands for the process id until `Filter.install`, so that programs are built before the fork
+# DUPFD GETFD SETFD GETFL SETFL GETLK DUPFD_CLOEXEC GET_SEALS, and not SETOWN, which sends signals
+_FCNTL = (0, 1, 2, 3, 4, 5, 1030, 1034)
+_OURSELVES = 0x4F57_4E21  # stands for the process id until `Filter.install`
 _BLOCK = 12  # rules between two range checks
 
 
@@ -62,8 +54,10 @@ ESCAPES = _names("""execve execveat fork vfork ptrace process_vm_readv process_v
 # An examiner also reads files (lazy imports, /proc/cpuinfo) and runs numba's and onnxruntime's threads.
 READING = _names("""stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getcwd statfs fstatfs getdents64
     uname flock dup3 preadv msync mincore fadvise64 pipe2 eventfd2 epoll_create1 epoll_ctl epoll_wait epoll_pwait getrlimit
-    sched_getparam sched_getscheduler sched_get_priority_max
-    sched_get_priority_min sched_setaffinity get_mempolicy mmap mprotect""")
+    sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min sched_setaffinity get_mempolicy mmap mprotect""")
+
+# Programs that an examiner's libraries may try to start (to ask the linker, or uname): refused, and survived.
+STARTING = _names("execve execveat fork vfork")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +107,8 @@ def examiner_program(processor: str, *, watched: bool = False) -> bytes:
     rules["openat2"] = _answer(ENOSYS)  # its flags lie behind a pointer
     if watched:
         rules["sendmsg"] = _answer(ALLOW)
-    return _assemble(processor, rules | _COMMON, watched=watched)
+    softer = {name: _answer(EPERM) for name in STARTING} | {"clone": _if_bits(0, _CLONE_THREAD, ALLOW, EPERM)}
+    return _assemble(processor, rules | _COMMON | softer, watched=watched)
 
 
 class Filter:
