@@ -107,7 +107,8 @@ def screen(
             stopped = True
         printer.close(stopped=stopped, notes=[*screener.warnings, *desk.notes])
         if page is not None:
-            page.write(settings, screener.members, stopped=stopped)
+            panel = [(m.name, m.summary, m.unavailable) for m in screener.members]
+            page.write(detectors=panel, stopped=stopped)
             click.echo(f"Report: {report}", err=True)
     return 130 if stopped else code
 

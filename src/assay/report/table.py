@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from assay.report.contract import flatten
 from assay.report.escape import printable
-from assay.types import Label, Screening, Status, Why
+from assay.types import Action, Label, Screening, Status, Why
 
 WORDS = {
     Why.NOTHING_FOUND: "nothing found",
@@ -48,8 +48,8 @@ def found(screening: Screening) -> bool:
 
 
 def troubled(screening: Screening) -> bool:
-    """Was there no verdict where one was asked for?"""
-    return screening.status in (Status.REFUSED, Status.FAILED, Status.UNSUPPORTED)
+    """Was there no verdict where one was due? A type that Assay does not read is not trouble."""
+    return screening.status in (Status.REFUSED, Status.FAILED)
 
 
 @dataclass(slots=True)
@@ -96,7 +96,7 @@ class Table:
             texts.append(s.verdict.summary)
         elif s.error is not None:
             texts.append(f"{s.error.message[:1].upper()}{s.error.message[1:]}. {s.error.hint}".strip())
-        if s.decision is not None and str(s.decision.action) not in ("deliver",):
+        if s.decision is not None and s.decision.action is not Action.DELIVER:
             note = f"Policy: {s.decision.action} (rule {s.decision.rule})"
             texts.append(f"{note}, kept as quarantine {s.quarantine_id}." if s.quarantine_id else f"{note}.")
         texts += [f"Note: {w}." for w in s.warnings[:4]]
