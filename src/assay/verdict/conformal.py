@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ def split_conformal(bona_fide: Sequence[float], budget: float) -> Threshold | No
     return Threshold(max(value, 0.0), n, beta_range(n + 1 - rank, rank))
 
 
+@functools.cache
 def beta_range(a: int, b: int, share: float = 0.9) -> tuple[float, float]:
     """Return the central `share` of the Beta distribution with whole parameters `a`, `b` >= 1."""
     tail = (1 - share) / 2

@@ -20,7 +20,7 @@ CLAIMS: dict[Kind, str] = {
     Kind.REENACTMENT: "given another face's movements",
     Kind.SPEECH_SYNTHESIS: "spoken by a machine",
     Kind.VOICE_CONVERSION: "given another voice",
-    Kind.KNOWN_FAKE: "known as a fake",
+    Kind.KNOWN_FAKE: "listed as a fake",
     Kind.TAMPERED_CREDENTIAL: "changed after its credential was signed",
 }
 NOUNS = {"image": "pictures", "video": "videos", "audio": "recordings"}
@@ -78,6 +78,8 @@ def explain_problem(problem: Problem, status: Status) -> str:
 
 
 def _fake(verdict: Verdict) -> str:
+    if Kind.KNOWN_FAKE in verdict.kinds:
+        return "It is a known fake."
     word = strength(verdict.llr).capitalize()
     what = " and ".join(CLAIMS[k] for k in verdict.kinds if k is not Kind.TAMPERED_CREDENTIAL)
     declared = ", as it declares itself" if verdict.disclosed else ""

@@ -1,0 +1,91 @@
+"""A small calibration of made-up detectors, and short words for evidence."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from assay.config import Paths, Settings
+from assay.types import Evidence, Finding, Kind, Outcome, Reason
+from assay.verdict import calibration as tables
+from assay.verdict.calibration import Calibration, Context
+
+FITTED = {
+    "version": "test",
+    "detectors": {
+        name: {
+            "version": 1,
+            "media_family": "image",
+            "cells": [
+                {"size": "medium", "quality": [0, 100], "n_bona_fide": 99, "n_fake": 99, "knots": knots}
+            ],
+        }
+        for name, knots in {
+            "jpeg_grid": [[0.0, -1.0], [2.0, 0.0], [10.0, 4.5]],
+            "double_jpeg": [[0.0, -0.5], [5.0, 3.0]],
+            "learned_image": [[-3.0, -3.0], [3.0, 3.0]],
+        }.items()
+    },
+    "groups": {
+        "image/medium/jpeg_grid": {
+            "bona_fide": [-1.0] * 95 + [0.0, 0.5, 1.0, 1.5, 2.0],
+            "fakes": {"splice": [-1.0] * 20 + [4.0] * 30},
+        },
+        "image/medium/jpeg_grid+learned_image": {"bona_fide": [-1.0] * 98 + [1.0, 2.0], "fakes": {}},
+        "image/medium/learned_image": {"bona_fide": [-1.0] * 50, "fakes": {}},
+    },
+}
+FAMILIES = {
+    "jpeg_grid": "jpeg",
+    "double_jpeg": "jpeg",
+    "learned_image": "learned",
+    "generator_metadata": "metadata",
+    "container_structure": "metadata",
+    "content_credentials": "credentials",
+    "known_digest": "records",
+}
+
+
+@pytest.fixture(scope="session")
+def known() -> Calibration:
+    reasons = tomllib.loads((tables.HERE / "reasons.toml").read_text(encoding="utf-8"))
+    return tables.read(reasons, json.loads(json.dumps(FITTED)), {})
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return Settings(paths=Paths(Path("/data"), Path("/cache")))
+
+
+@pytest.fixture(scope="session")
+def context() -> Context:
+    return Context(
+        media_family="image",
+        size_px=(800, 600),
+        claims={"jpeg_grid": frozenset({Kind.SPLICE}), "learned_image": frozenset({Kind.FULL_SYNTHESIS})},
+    )
+
+
+@pytest.fixture(scope="session")
+def said() -> Callable[..., Evidence]:
+    """Make evidence: `said("jpeg_grid", "grid_foreign_region", score=4.0)`."""
+
+    def make(detector: str, *codes: str, score: float | None = None, version: int = 1, **more) -> Evidence:
+        reasons = tuple(Reason(code, f"{code} in the detector's words") for code in codes)
+        number = float(len(codes)) if score is None else score
+        finding = Finding(Outcome.SCORED, number, reasons, **more)
+        return Evidence(detector, version, FAMILIES.get(detector, detector), finding)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def broke() -> Callable[..., Evidence]:
+    def make(detector: str, outcome: Outcome = Outcome.FAILED) -> Evidence:
+        return Evidence(detector, 1, FAMILIES[detector], Finding(outcome, reasons=(Reason("x", "x"),)))
+
+    return make

@@ -1,0 +1,120 @@
+"""Tables of weights, maps of scores, groups."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import math
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.types import Kind
+from assay.verdict import calibration as tables
+from assay.verdict.calibration import Cell, Context, group_name, panel_llr, read, shipped
+
+
+@pytest.fixture
+def reasons():
+    return tomllib.loads((tables.HERE / "reasons.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("size", "name"), [((255, 900), "small"), ((256, 900), "medium"), ((1024, 1023), "medium"), ((4000, 1024), "large"), (None, None)])  # fmt: skip
+def test_the_short_side_names_the_size(size, name):
+    assert Context(media_family="image", size_px=size).size_bin == name
+
+
+@given(st.lists(st.tuples(st.floats(-50, 50), st.floats(-5, 5)), min_size=1, max_size=30), st.lists(st.floats(-1e300, 1e300), min_size=2, max_size=9))  # fmt: skip
+def test_a_map_is_monotone_finite_and_within_its_knots(knots, scores):
+    xs = tuple(sorted({round(x, 3) for x, _ in knots}))
+    ys = tuple(sorted(y for _, y in knots))[: len(xs)]
+    cell = Cell("medium", (0, 100), xs, ys, (50, 50))
+    llrs = [cell.llr(s) for s in sorted(scores)]
+    assert all(a <= b for a, b in itertools.pairwise(llrs))
+    assert all(math.isfinite(v) and ys[0] <= v <= ys[-1] for v in llrs)
+
+
+def test_another_version_size_or_medium_is_not_calibrated(known, context):
+    assert known.llr_of_score("jpeg_grid", 1, 2.0, context) == 0.0
+    assert known.llr_of_score("jpeg_grid", 2, 2.0, context) is None
+    assert known.llr_of_score("unheard_of", 1, 2.0, context) is None
+    small = dataclasses.replace(context, size_px=(100, 100))
+    video = dataclasses.replace(context, media_family="video")
+    unknown = dataclasses.replace(context, size_px=None)
+    assert [known.llr_of_score("jpeg_grid", 1, 2.0, c) for c in (small, video, unknown)] == [None] * 3
+
+
+def test_a_map_for_some_qualities_speaks_of_no_other(context):
+    cell = Cell("medium", (60, 80), (0.0, 1.0), (-1.0, 1.0), (50, 50))
+    assert [cell.holds(dataclasses.replace(context, quality=q)) for q in (59, 60, 80, 81, None)] == [False, True, True, False, False]  # fmt: skip
+
+
+def test_a_group_is_named_by_medium_size_and_panel():
+    assert group_name("image", "medium", {"b", "a"}) == "image/medium/a+b"
+    assert group_name("image", "medium", ()) is None
+    assert group_name("image", None, {"a"}) is None
+
+
+@given(st.dictionaries(st.sampled_from(["jpeg_grid", "double_jpeg", "learned_image"]), st.floats(-30, 30)))
+def test_a_family_never_adds_more_than_its_cap(llrs):
+    calibration = shipped()
+    families = {"jpeg_grid": "jpeg", "double_jpeg": "jpeg", "learned_image": "learned"}
+    total = panel_llr(llrs, families, calibration)
+    assert abs(total) <= calibration.cap("jpeg") + calibration.cap("learned")
+    assert abs(panel_llr({k: v for k, v in llrs.items() if families[k] == "jpeg"}, families, calibration)) <= calibration.cap("jpeg")  # fmt: skip
+
+
+def test_weights_of_the_operator_stand_in_and_change_the_version():
+    ours = shipped({"generator_metadata.generator_named": 2.0, "mine.odd": 1.0})
+    assert ours.weights["generator_metadata.generator_named"].llr == 2.0
+    assert ours.weights["generator_metadata.generator_named"].kinds == (Kind.FULL_SYNTHESIS,)
+    assert ours.weights["mine.odd"].forgeable, "a plug-in's reason is not trusted further than metadata"
+    assert ours.version != shipped().version
+    assert shipped() is shipped()
+
+
+def test_every_row_of_the_table_is_sound(reasons):
+    allowed = {"llr", "text", "kinds", "disclosed", "decisive", "forgeable", "voids"}
+    for detector, rows in reasons["reasons"].items():
+        for code, row in rows.items():
+            name = f"{detector}.{code}"
+            assert row.keys() <= allowed, name
+            assert row["text"].endswith("."), name
+            assert abs(row["llr"]) <= max(reasons["families"].values()), name
+            if row.get("forgeable"):
+                assert row["llr"] >= 0, f"{name}: what anyone can write must not clear a sample"
+            if row.get("forgeable") and row.get("decisive"):
+                assert row.get("disclosed"), f"{name}: metadata alone must not lead to quarantine"
+            if detector in reasons["by_score"]:
+                assert row["llr"] == 0, f"{name}: the score weighs already"
+
+
+def test_a_broken_credential_weighs_too_little_to_make_a_fake():
+    broken = [w for w in shipped().weights.values() if Kind.TAMPERED_CREDENTIAL in w.kinds]
+    assert broken
+    assert sum(w.llr for w in broken) < 4.6
+    assert not any(w.decisive for w in broken)
+
+
+def test_the_shipped_calibration_reads_and_keeps_its_bounds():
+    fitted = json.loads((tables.HERE / "calibration.json").read_text(encoding="utf-8"))
+    calibration = shipped()
+    assert calibration.version.startswith(fitted["version"])
+    assert calibration.by_score == calibration.maps.keys() | calibration.by_score
+    for known in calibration.maps.values():
+        for cell in known.cells:
+            bound = math.log(min(cell.sources)) + 1e-3
+            assert list(cell.scores) == sorted(set(cell.scores))
+            assert list(cell.llrs) == sorted(cell.llrs)
+            assert -bound <= cell.llrs[0] <= cell.llrs[-1] <= bound
+    for name, group in calibration.groups.items():
+        assert list(group.bona_fide) == sorted(group.bona_fide), name
+
+
+def test_a_table_with_an_unknown_kind_is_refused(reasons):
+    reasons["reasons"]["known_digest"]["known_fake"]["kinds"] = ["magic"]
+    with pytest.raises(ValueError):
+        read(reasons, {"version": "x", "detectors": {}, "groups": {}}, {})

@@ -1,0 +1,71 @@
+"""Thresholds and intervals."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.verdict.conformal import beta_range, sources_needed, split_conformal, wilson
+
+SCORES = st.lists(st.floats(-20, 20), min_size=1, max_size=300)
+BUDGETS = st.floats(0.005, 0.5)
+
+
+@pytest.mark.parametrize(("budget", "n"), [(0.01, 99), (0.02, 49), (0.05, 19), (0.1, 9), (0.5, 1)])
+def test_the_least_number_of_sources_is_one_over_the_budget_less_one(budget, n):
+    assert sources_needed(budget) == n
+    assert split_conformal([1.0] * (n - 1), budget) is None
+    assert split_conformal([1.0] * n, budget) is not None
+
+
+@given(SCORES, BUDGETS)
+def test_no_more_of_the_sample_reaches_the_threshold_than_the_budget_allows(scores, budget):
+    threshold = split_conformal(scores, budget)
+    if threshold is None:
+        assert len(scores) < sources_needed(budget)
+        return
+    reached = sum(s >= threshold.value for s in scores)
+    assert reached <= math.floor((len(scores) + 1) * budget + 1e-9)
+    assert threshold.value >= 0
+    assert 0 <= threshold.false_alarms[0] < threshold.false_alarms[1] <= 1
+
+
+@given(SCORES, BUDGETS, BUDGETS)
+def test_a_smaller_budget_never_lowers_the_threshold(scores, a, b):
+    tight, loose = split_conformal(scores, min(a, b)), split_conformal(scores, max(a, b))
+    if tight and loose:
+        assert tight.value >= loose.value
+
+
+def test_new_sources_reach_the_threshold_as_often_as_promised():
+    rng = np.random.default_rng(1)
+    rates = []
+    for _ in range(300):
+        threshold = split_conformal((rng.normal(size=99) + 1).tolist(), 0.05)
+        assert threshold is not None
+        rates.append(float(np.mean(rng.normal(size=2000) + 1 >= threshold.value)))
+    assert np.mean(rates) == pytest.approx(0.05, abs=0.005)
+    low, high = threshold.false_alarms
+    assert 0.85 <= np.mean([low <= r <= high for r in rates]) <= 0.95
+
+
+def test_the_beta_range_agrees_with_a_simulation():
+    drawn = np.random.default_rng(2).beta(3, 98, 200_000)
+    assert beta_range(3, 98) == pytest.approx(np.quantile(drawn, (0.05, 0.95)), rel=0.02)
+
+
+@given(st.integers(0, 500), st.integers(0, 500))
+def test_wilson_holds_the_share_it_was_made_from(found, more):
+    low, high = wilson(found, found + more)
+    assert 0 <= low <= high <= 1
+    if found + more:
+        assert low - 1e-12 <= found / (found + more) <= high + 1e-12
+
+
+def test_wilson_of_a_known_case():
+    assert wilson(61, 100) == pytest.approx((0.528, 0.687), abs=0.002)
+    assert wilson(0, 0) == (0.0, 1.0)

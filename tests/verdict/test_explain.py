@@ -1,0 +1,103 @@
+"""The sentences of a verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from assay.types import Problem, Region, Segment, Status
+from assay.verdict.calibration import Context
+from assay.verdict.explain import explain_problem, strength
+from assay.verdict.fusion import fuse
+
+
+@pytest.fixture(scope="module")
+def tell(known, settings, context):
+    def call(*findings, context=context, **changes):
+        changed = dataclasses.replace(settings, **changes)
+        return fuse(findings, context=context, settings=changed, calibration=known).summary
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("llr", "word"), [(0.5, "weak"), (-1.9, "weak"), (2.0, "moderate"), (4.6, "strong"), (-9, "strong")]
+)
+def test_strength_has_three_words(llr, word):
+    assert strength(llr) == word
+
+
+def test_a_disclosed_fake_says_so_and_names_its_prior(tell, said):
+    text = tell(said("generator_metadata", "generator_comfyui"))
+    assert text.startswith("Strong evidence that it was made by a machine as a whole, as it declares itself.")
+    assert "workflow that ComfyUI writes" in text
+    assert "Probability of fake 99.9 %, at a prior of 50 %." in text
+
+
+def test_a_measured_fake_says_where_why_and_what_that_is_worth(tell, said):
+    region = Region.box(600, 400, 100, 100, width=800, height=600)
+    text = tell(said("jpeg_grid", "grid_foreign_region", score=9.0, regions=(region, region)))
+    assert (
+        "put together from different sources, in a region at the lower right (2 % of the picture), and 1 more"
+        in text
+    )
+    assert "another JPEG grid" in text
+    assert "n = 100" in text
+
+
+def test_a_known_fake_is_called_that(tell, said):
+    assert tell(said("known_digest", "known_fake")).startswith("It is a known fake. ")
+
+
+def test_finding_nothing_says_what_that_is_worth(tell, said):
+    text = tell(said("jpeg_grid", score=0.0))
+    assert text.startswith("No sign of manipulation found. This panel finds about 59 % [48-71] of such fakes")
+    assert "n = 50" in text
+
+
+def test_finding_nothing_uncovered_says_what_was_not_asked(tell, said):
+    text = tell(said("learned_image", score=-3.0))
+    assert (
+        "No sign of manipulation found. There is no threshold for pictures with a short side of 256 to 1023 pixels"
+        in text
+    )
+    assert "needs 99 bona fide sources" in text
+
+
+def test_sound_is_given_its_times(tell, said):
+    segment = Segment(61.0, 75.5)
+    text = tell(
+        said("generator_metadata", "generator_named", segments=(segment,)),
+        context=Context(media_family="audio"),
+    )
+    assert "from 1:01.0 to 1:15.5" in text
+
+
+def test_a_sample_never_speaks_in_its_own_verdict(tell, said):
+    text = tell(said("generator_metadata", "generator_named"))
+    assert "in the detector's words" not in text
+
+
+def test_a_bona_fide_sample_says_by_what(tell, said):
+    text = tell(said("content_credentials", "credential_valid_trusted_capture"))
+    assert text.startswith("Strong evidence that it is bona fide. A valid credential of a capture device")
+
+
+def test_a_conflict_names_both_sides(tell, said):
+    text = tell(
+        said("jpeg_grid", "grid_foreign_region", score=9.9),
+        said("content_credentials", "credential_valid_trusted_capture"),
+    )
+    assert text.startswith("The evidence conflicts. For fake: A region lies on another JPEG grid")
+    assert "Against: A valid credential" in text
+
+
+@pytest.mark.parametrize("status", [Status.REFUSED, Status.UNSUPPORTED, Status.FAILED])
+def test_a_problem_is_told_in_sentences_with_what_to_do(status):
+    text = explain_problem(
+        Problem("over_pixels", "the picture has 900 megapixels", "raise limits.pixels"), status
+    )
+    assert text.endswith(": the picture has 900 megapixels. Raise limits.pixels.")
+    assert text.startswith(("Not examined", "Could not be examined"))
+    assert explain_problem(Problem("x", "it broke."), status).endswith(": it broke.")

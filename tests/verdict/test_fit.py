@@ -1,0 +1,128 @@
+"""tools/calibration/fit.py on made-up scores whose truth is known."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from assay.types import Kind
+from assay.verdict import calibration as tables
+from assay.verdict.calibration import Context
+
+TOOL = Path(__file__).parents[2] / "tools" / "calibration" / "fit.py"
+
+
+@pytest.fixture(scope="module")
+def fit():
+    spec = importlib.util.spec_from_file_location("calibration_fit", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["calibration_fit"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["calibration_fit"]
+
+
+@pytest.fixture
+def scores(tmp_path):
+    """120 sources of each class, two renderings each; fakes score one higher: the true LLR is score - 0.5."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for i in range(240):
+        fake, own = i % 2 == 1, rng.normal()
+        rows += [
+            {
+                "sample": f"s{i}/{j}",
+                "source": f"s{i}",
+                "label": "fake" if fake else "bona_fide",
+                "kind": "full_synthesis" if fake else None,
+                "width": 800,
+                "height": 600,
+                "quality": None,
+                "scores": {"learned_image": float(own + fake), "jpeg_grid": None if j else float(rng.exponential() + 3 * fake)},
+            }
+            for j in range(2)
+        ]  # fmt: skip
+    about = {
+        "learned_image": {"version": 4, "family": "learned"},
+        "jpeg_grid": {"version": 2, "family": "jpeg"},
+    }
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps({"detectors": about, "rows": rows}), encoding="utf-8")
+    return path
+
+
+def test_the_fitted_maps_come_close_to_the_truth(fit, scores):
+    fitted = fit.fit([scores])
+    reasons = tomllib.loads((tables.HERE / "reasons.toml").read_text(encoding="utf-8"))
+    known = tables.read(reasons, json.loads(json.dumps(fitted)), {})
+    context = Context(media_family="image", size_px=(800, 600))
+    for score in (-0.5, 0.5, 1.5):
+        assert known.llr_of_score("learned_image", 4, score, context) == pytest.approx(score - 0.5, abs=0.5)
+    assert known.llr_of_score("learned_image", 3, 0.5, context) is None
+    group = known.group(context, ["learned_image"])
+    assert (len(group.bona_fide), len(group.fakes[Kind.FULL_SYNTHESIS])) == (120, 120)
+    assert known.group(context, ["jpeg_grid", "learned_image"]) is not None
+    cell = fitted["detectors"]["learned_image"]["cells"][0]
+    assert 0.5 < cell["cllr"] < 0.95
+    assert cell["cllr_90"][0] < cell["cllr"] < cell["cllr_90"][1]
+    assert list(fitted["inputs"]) == ["scores.json"]
+
+
+def test_the_same_scores_give_the_same_calibration(fit, scores, monkeypatch):
+    monkeypatch.setattr(fit, "REPLICATES", 5)
+    assert fit.fit([scores]) == fit.fit([scores])
+
+
+def test_a_condition_with_few_sources_gets_no_map(fit, scores, tmp_path):
+    data = json.loads(scores.read_text(encoding="utf-8"))
+    few = tmp_path / "few.json"
+    few.write_text(json.dumps(data | {"rows": data["rows"][:60]}), encoding="utf-8")
+    fitted = fit.fit([few])
+    assert fitted["detectors"]["learned_image"]["cells"] == []
+    assert fitted["groups"] == {}
+
+
+def test_files_join_by_sample_and_must_agree(fit, scores, tmp_path):
+    data = json.loads(scores.read_text(encoding="utf-8"))
+    more = {"double_jpeg": {"version": 1, "family": "jpeg"}}
+    rows = [r | {"scores": {"double_jpeg": 1.0}} for r in data["rows"]]
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"detectors": more, "rows": rows}), encoding="utf-8")
+    _, joined = fit.read_rows([scores, other])
+    assert set(joined[0].scores) == {"learned_image", "jpeg_grid", "double_jpeg"}
+    other.write_text(json.dumps({"detectors": more, "rows": [rows[0] | {"label": "fake"}]}), encoding="utf-8")
+    with pytest.raises(SystemExit, match="another source or label"):
+        fit.read_rows([scores, other])
+
+
+def test_cllr_of_knowing_nothing_is_one_bit(fit):
+    fake = np.array([True, False, True, False])
+    assert fit.cllr(np.zeros(4), fake, np.ones(4)) == pytest.approx(1.0)
+    assert fit.cllr(np.where(fake, 20.0, -20.0), fake, np.ones(4)) == pytest.approx(0.0, abs=1e-6)
+
+
+@given(scores=hnp.arrays(float, st.integers(4, 60), elements=st.floats(-50, 50)), seed=st.integers(0, 99))
+def test_every_fit_rises_and_stays_within_what_its_sources_allow(fit, scores, seed):
+    fake = np.random.default_rng(seed).random(len(scores)) < 0.5
+    fake[:2] = True, False
+    for method in fit.METHODS.values():
+        xs, ys = method(scores, fake, np.ones(len(scores)))
+        assert np.all(np.diff(xs) >= 0)
+        assert np.all(np.diff(ys) >= -1e-9)
+        assert np.all(np.isfinite(ys))
+    _, ys = fit.isotonic(scores, fake, np.ones(len(scores)))
+    assert np.abs(ys).max() <= 2 * math.log(len(scores) + 2)
+
+
+def test_renderings_of_one_source_share_its_weight(fit):
+    assert fit.source_weights(["a", "a", "b"]).tolist() == [0.5, 0.5, 1.0]

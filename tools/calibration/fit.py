@@ -1,0 +1,419 @@
+"""Fit calibration.json: score maps, and the fused scores that thresholds are set on.
+
+    python tools/calibration/fit.py SCORES.json [SCORES.json ...] --out src/assay/verdict/calibration.json
+
+A scores file holds what a detector said of media that it was not trained on:
+
+    {"detectors": {"jpeg_grid": {"version": 1, "family": "jpeg"}},
+     "rows": [{"sample": "id", "source": "who or what both sides of a split must not share", "label": "bona_fide" | "fake",
+               "kind": "splice" (of fakes), "media_family": "image", "width": 800, "height": 600, "quality": 85 or null,
+               "scores": {"jpeg_grid": 3.2}}]}
+
+Files that name the same sample are joined. A missing or null score means that the detector did not speak.
+
+How: each source weighs the same, however many renderings of it there are. Scores become LLRs by isotonic regression
+(pool adjacent violators) with one made-up source at each end, or by a logistic curve, whichever has the lower Cllr on
+sources left out of bootstrap samples; both are cut at +- log(sources). The fused scores that thresholds are set on come
+from maps that never saw the source (cross-fitted, split by source); of its renderings, a bona fide source gives the
+highest, a fake one its median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import itertools
+import json
+import math
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.verdict import calibration as tables
+from assay.verdict.calibration import Calibration, Cell, Context, ScoreMap, group_name, panel_llr
+
+LEAST = 20  # sources of each class below which a cell has no map
+FOLDS = 5
+REPLICATES = 100  # bootstrap samples
+GRID = 24  # knots kept of a smooth map
+Floats = NDArray[np.float64]
+Fit = Callable[[Floats, NDArray[np.bool_], Floats], tuple[Floats, Floats]]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One rendering of one source, and what each detector said of it."""
+
+    sample: str
+    source: str
+    fake: bool
+    kind: str
+    context: Context
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """How the conditions of one detector are cut up."""
+
+    version: int
+    family: str
+    media_family: str = "image"
+    qualities: tuple[tuple[int, int], ...] = ((0, 100),)
+
+
+@dataclass(slots=True)
+class Fitted:
+    """A cell's map and how good it is on sources that it did not see."""
+
+    cell: Cell
+    method: str
+    cllr: float
+    cllr_range: tuple[float, float]
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def read_rows(paths: Sequence[Path]) -> tuple[dict[str, Cells], list[Row]]:
+    """Read and join scores files."""
+    detectors: dict[str, Cells] = {}
+    joined: dict[str, dict[str, Any]] = {}
+    for path in paths:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        for name, about in data["detectors"].items():
+            qualities = tuple(tuple(q) for q in about.get("qualities", [[0, 100]]))
+            detectors[name] = Cells(
+                about["version"], about["family"], about.get("media_family", "image"), qualities
+            )
+        for row in data["rows"]:
+            known = joined.setdefault(row["sample"], {**row, "scores": {}})
+            if (known["source"], known["label"]) != (row["source"], row["label"]):
+                raise SystemExit(f"{path}: sample {row['sample']} has another source or label elsewhere")
+            known["scores"] |= {k: float(v) for k, v in row["scores"].items() if v is not None}
+    return detectors, [_row(r) for r in joined.values()]
+
+
+def _row(r: Mapping[str, Any]) -> Row:
+    context = Context(
+        media_family=r.get("media_family", "image"),
+        size_px=(int(r["width"]), int(r["height"])),
+        quality=None if r.get("quality") is None else int(r["quality"]),
+    )
+    return Row(r["sample"], r["source"], r["label"] == "fake", r.get("kind") or "", context, r["scores"])
+
+
+def source_weights(sources: Sequence[str]) -> Floats:
+    """Give every source the weight 1, shared by its renderings."""
+    _, inverse, counts = np.unique(np.array(sources), return_inverse=True, return_counts=True)
+    weights: Floats = 1.0 / counts[inverse]
+    return weights
+
+
+def isotonic(scores: Floats, fake: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
+    """Fit a rising step map from score to LLR by pooling adjacent violators.
+
+    Parameters
+    ----------
+    scores : ndarray of float64, shape (N,)
+        Raw scores, higher is more like a fake.
+    fake : ndarray of bool, shape (N,)
+        Labels.
+    weights : ndarray of float64, shape (N,)
+        Of each observation; the weights of a source add up to 1.
+
+    Returns
+    -------
+    knots : tuple of ndarray, shape (K,) each
+        Rising scores (the edges of each pooled step) and their LLRs in nats, not falling.
+
+    Notes
+    -----
+    One made-up fake source at the bottom and one bona fide source at the top keep every LLR finite and about as
+    large as the number of sources allows.
+
+    References
+    ----------
+    N. Bruemmer, J. du Preez, "The PAV algorithm optimizes binary proper scoring rules", 2013.
+    """
+    values, inverse = np.unique(scores, return_inverse=True)
+    positive = np.bincount(inverse, weights * fake, len(values))
+    total = np.bincount(inverse, weights, len(values))
+    positive[0] += 1.0  # the made-up fake
+    total[0] += 1.0
+    total[-1] += 1.0  # the made-up bona fide
+    prior = positive.sum() / total.sum()
+    steps: list[list[float]] = []  # positive weight, total weight, first, last score
+    for value, p, t in zip(values, positive, total, strict=True):
+        steps.append([p, t, value, value])
+        while len(steps) > 1 and steps[-2][0] / steps[-2][1] >= steps[-1][0] / steps[-1][1]:
+            top = steps.pop()
+            steps[-1] = [steps[-1][0] + top[0], steps[-1][1] + top[1], steps[-1][2], top[3]]
+    shift = math.log(prior / (1 - prior))
+    knots: list[tuple[float, float]] = []
+    for p, t, first, last in steps:
+        share = min(max(p / t, 1e-9), 1 - 1e-9)
+        llr = math.log(share / (1 - share)) - shift
+        knots += [(first, llr)] if first == last else [(first, llr), (last, llr)]
+    xs, ys = np.array(knots).T
+    return xs, ys
+
+
+def logistic(scores: Floats, fake: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
+    """Fit LLR = a + b * score, b >= 0, by weighted logistic regression with a weak ridge; same form as `isotonic`."""
+    middle, spread = float(np.average(scores, weights=weights)), float(scores.std()) or 1.0
+    x = (scores - middle) / spread
+    balance = np.where(
+        fake, 0.5 / weights[fake].sum(), 0.5 / weights[~fake].sum()
+    )  # prior of one half: b is an LLR
+    w = weights * balance * weights.sum()
+    a = b = 0.0
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-np.clip(a + b * x, -30, 30)))
+        gradient = np.array([np.sum(w * (p - fake)), np.sum(w * (p - fake) * x) + 0.1 * b])
+        v = w * p * (1 - p)
+        hessian = np.array([[v.sum() + 1e-9, (v * x).sum()], [(v * x).sum(), (v * x * x).sum() + 0.1]])
+        step = np.linalg.solve(hessian, gradient)
+        a, b = a - step[0], b - step[1]
+        if np.abs(step).max() < 1e-9:
+            break
+    b = max(b, 0.0)
+    xs = np.quantile(scores, np.linspace(0, 1, GRID))
+    xs = np.unique(xs)
+    return xs, (a + b * (xs - middle) / spread if b > 0 else np.zeros_like(xs))
+
+
+METHODS: dict[str, Fit] = {"isotonic": isotonic, "logistic": logistic}
+
+
+def cllr(llrs: Floats, fake: NDArray[np.bool_], weights: Floats) -> float:
+    """Return the cost of LLRs in bits: 0 is perfect, 1 is what knowing nothing costs.
+
+    References
+    ----------
+    N. Bruemmer, J. du Preez, "Application-independent evaluation of speaker detection", 2006.
+    """
+    up = np.average(np.logaddexp(0, -llrs[fake]), weights=weights[fake])
+    down = np.average(np.logaddexp(0, llrs[~fake]), weights=weights[~fake])
+    return float((up + down) / 2 / math.log(2))
+
+
+def fit_cell(
+    rows: Sequence[Row], detector: str, size: str, quality: tuple[int, int], seed: int
+) -> Fitted | None:
+    """Fit one detector under one condition; None where the sources are too few."""
+    inside = [r for r in rows if _inside(r, detector, size, quality)]
+    counts = {side: len({r.source for r in inside if r.fake is side}) for side in (False, True)}
+    if min(counts.values()) < LEAST:
+        return None
+    bound = math.log(min(counts.values()))
+    judged = {name: _left_out(inside, detector, fit, bound, seed) for name, fit in METHODS.items()}
+    method = min(judged, key=lambda name: float(np.median(judged[name])))
+    costs = judged[method]
+    cell = _cell(inside, detector, METHODS[method], size, quality, bound)
+    low, high = np.quantile(costs, (0.05, 0.95))
+    return Fitted(cell, method, float(np.median(costs)), (float(low), float(high)))
+
+
+def _inside(r: Row, detector: str, size: str, quality: tuple[int, int]) -> bool:
+    within = quality[0] <= (r.context.quality or 0) <= quality[1]
+    return detector in r.scores and r.context.size_bin == size and within
+
+
+def _columns(rows: Sequence[Row], detector: str) -> tuple[Floats, NDArray[np.bool_], Floats]:
+    fake = np.array([r.fake for r in rows])
+    weights = source_weights([f"{r.fake}/{r.source}" for r in rows])
+    return np.array([r.scores[detector] for r in rows]), fake, weights
+
+
+def _cell(
+    rows: Sequence[Row], detector: str, fit: Fit, size: str, quality: tuple[int, int], bound: float
+) -> Cell:
+    xs, ys = fit(*_columns(rows, detector))
+    counts = tuple(len({r.source for r in rows if r.fake is side}) for side in (False, True))
+    xs = np.array([round(x, 5) for x in xs.tolist()])
+    ys = np.array([round(y, 4) for y in np.clip(ys, -bound, bound).tolist()])
+    keep = np.concatenate([[True], np.diff(xs) > 0])
+    return Cell(
+        size,
+        quality,
+        tuple(xs[keep].tolist()),
+        tuple(np.maximum.accumulate(ys[keep]).tolist()),
+        (counts[0], counts[1]),
+    )
+
+
+def _left_out(rows: Sequence[Row], detector: str, fit: Fit, bound: float, seed: int) -> Floats:
+    """Cllr on the sources that each bootstrap sample (drawn by source) left out."""
+    rng = np.random.default_rng(seed)
+    scores, fake, weights = _columns(rows, detector)
+    names = np.array([r.source for r in rows])
+    sources = np.unique(names)
+    costs = []
+    for _ in range(REPLICATES):
+        drawn, times = np.unique(rng.choice(sources, len(sources)), return_counts=True)
+        often = dict(zip(drawn.tolist(), times.tolist(), strict=True))
+        count = np.array([often.get(n, 0) for n in names.tolist()], float)
+        seen, out = count > 0, count == 0
+        if min(fake[seen].sum(), (~fake[seen]).sum(), fake[out].sum(), (~fake[out]).sum()) < 2:
+            continue
+        xs, ys = fit(scores[seen], fake[seen], (weights * count)[seen])
+        llrs = np.interp(scores[out], xs, np.clip(ys, -bound, bound))
+        costs.append(cllr(llrs, fake[out], weights[out]))
+    return np.array(costs)
+
+
+def fit_maps(rows: Sequence[Row], detectors: Mapping[str, Cells], seed: int) -> dict[str, list[Fitted]]:
+    """Fit every detector under every condition that has sources enough."""
+    found: dict[str, list[Fitted]] = {}
+    for name, about in detectors.items():
+        mine = [r for r in rows if r.context.media_family == about.media_family]
+        cells = [fit_cell(mine, name, size, q, seed) for size, _ in tables.SIZES for q in about.qualities]
+        found[name] = [c for c in cells if c is not None]
+    return found
+
+
+def refit(
+    rows: Sequence[Row], detectors: Mapping[str, Cells], fitted: Mapping[str, list[Fitted]]
+) -> dict[str, ScoreMap]:
+    """Fit the same cells by the same methods on other rows, as cross-fitting needs."""
+    maps = {}
+    for name, cells in fitted.items():
+        again = []
+        for f in cells:
+            inside = [r for r in rows if _inside(r, name, f.cell.size, f.cell.quality)]
+            if len({r.fake for r in inside}) == 2:
+                bound = math.log(min(f.cell.sources))
+                again.append(_cell(inside, name, METHODS[f.method], f.cell.size, f.cell.quality, bound))
+        maps[name] = ScoreMap(detectors[name].version, detectors[name].media_family, tuple(again))
+    return maps
+
+
+def fold_of(source: str) -> int:
+    """Put a source into a fold by its name alone, so that its renderings stay together in every file."""
+    return hashlib.sha256(source.encode()).digest()[0] % FOLDS
+
+
+def cross_fitted(
+    rows: Sequence[Row], detectors: Mapping[str, Cells], fitted: Mapping[str, list[Fitted]]
+) -> list[tuple[Row, dict[str, float]]]:
+    """Turn every row's scores into LLRs by maps that never saw its source."""
+    pairs = []
+    for fold in range(FOLDS):
+        known = _calibration(refit([r for r in rows if fold_of(r.source) != fold], detectors, fitted))
+        for r in (r for r in rows if fold_of(r.source) == fold):
+            llrs = {
+                name: llr
+                for name, score in r.scores.items()
+                if (llr := known.llr_of_score(name, detectors[name].version, score, r.context)) is not None
+            }
+            pairs.append((r, llrs))
+    return pairs
+
+
+def _calibration(maps: Mapping[str, ScoreMap]) -> Calibration:
+    reasons = tomllib.loads((tables.HERE / "reasons.toml").read_text(encoding="utf-8"))
+    empty = tables.read(reasons, {"version": "fit", "detectors": {}, "groups": {}}, {})
+    return Calibration("fit", empty.weights, empty.caps, maps, {}, empty.by_score)
+
+
+def fused_groups(
+    pairs: Sequence[tuple[Row, dict[str, float]]], detectors: Mapping[str, Cells]
+) -> dict[str, dict[str, Any]]:
+    """Fuse LLRs for every panel of detectors, and keep one number per source (and kind) in each group."""
+    known = _calibration({})
+    families = {name: about.family for name, about in detectors.items()}
+    fused: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for row, llrs in pairs:
+        for size in range(1, len(llrs) + 1):
+            for panel in itertools.combinations(sorted(llrs), size):
+                name = group_name(row.context.media_family, row.context.size_bin, panel)
+                side = row.kind if row.fake else "bona_fide"
+                if name and side:
+                    total = panel_llr({d: llrs[d] for d in panel}, families, known)
+                    fused.setdefault(name, {}).setdefault(side, {}).setdefault(row.source, []).append(total)
+    return {name: _group(sides) for name, sides in sorted(fused.items()) if "bona_fide" in sides}
+
+
+def _group(sides: Mapping[str, Mapping[str, list[float]]]) -> dict[str, Any]:
+    fakes = {
+        kind: sorted(round(float(np.median(v)), 4) for v in sources.values())
+        for kind, sources in sorted(sides.items())
+        if kind != "bona_fide"
+    }
+    return {"bona_fide": sorted(round(max(v), 4) for v in sides["bona_fide"].values()), "fakes": fakes}
+
+
+def describe(
+    detectors: Mapping[str, Cells],
+    fitted: Mapping[str, list[Fitted]],
+    groups: Mapping[str, Any],
+    inputs: Mapping[str, str],
+) -> dict[str, Any]:
+    """Lay everything out as calibration.json; its version is named by its date and its content."""
+    body = {
+        "inputs": dict(inputs),
+        "detectors": {
+            name: {
+                "version": detectors[name].version,
+                "media_family": detectors[name].media_family,
+                "family": detectors[name].family,
+                "cells": [_plain(f) for f in cells],
+            }
+            for name, cells in fitted.items()
+        },
+        "groups": dict(groups),
+    }
+    today = datetime.now(UTC).strftime("%Y-%m-%d")
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:8]
+    return {"version": f"{today}-{digest}", "created": today} | body
+
+
+def _plain(f: Fitted) -> dict[str, Any]:
+    return {
+        "size": f.cell.size,
+        "quality": list(f.cell.quality),
+        "method": f.method,
+        "n_bona_fide": f.cell.sources[0],
+        "n_fake": f.cell.sources[1],
+        "cllr": round(f.cllr, 3),
+        "cllr_90": [round(x, 3) for x in f.cllr_range],
+        "knots": [list(k) for k in zip(f.cell.scores, f.cell.llrs, strict=True)],
+    }
+
+
+def fit(paths: Sequence[Path], seed: int = 1) -> dict[str, Any]:
+    """Fit everything from scores files."""
+    detectors, rows = read_rows(paths)
+    fitted = fit_maps(rows, detectors, seed)
+    groups = fused_groups(cross_fitted(rows, detectors, fitted), detectors)
+    inputs = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
+    return describe(detectors, fitted, groups, inputs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("scores", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    fitted = fit(arguments.scores, arguments.seed)
+    arguments.out.write_text(json.dumps(fitted, indent=1) + "\n", encoding="utf-8")
+    for name, about in fitted["detectors"].items():
+        for c in about["cells"]:
+            print(
+                f"{name:14} {c['size']:7} {c['quality']}  {c['method']:8}  n {c['n_bona_fide']}/{c['n_fake']}  Cllr {c['cllr']}"
+            )
+    for name, group in fitted["groups"].items():
+        kinds = ", ".join(f"{k} {len(v)}" for k, v in group["fakes"].items())
+        print(f"{name}: {len(group['bona_fide'])} bona fide sources; {kinds}")
+
+
+if __name__ == "__main__":
+    main()
