@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from assay.errors import Failed
-from assay.media.container import audio, gif, isobmff, jpeg, matroska, png, riff, still, thumbnail
+from assay.media.container import gif, isobmff, jpeg, matroska, png, riff, sound, still, thumbnail
 from assay.media.container.draft import Draft
 from assay.media.container.source import Malformed, Source
 
@@ -30,9 +30,9 @@ READERS: dict[str, Callable[[Source, Draft], None]] = {
     **dict.fromkeys(("video/mp4", "video/quicktime", "audio/mp4", "video/3gpp", "video/3gpp2"), isobmff.read),
     **dict.fromkeys(("video/webm", "video/x-matroska"), matroska.read),
     **dict.fromkeys(("video/x-msvideo", "audio/wav"), riff.read),
-    "audio/flac": audio.read_flac,
-    **dict.fromkeys(("audio/ogg", "audio/opus", "video/ogg"), audio.read_ogg),
-    "audio/mpeg": audio.read_mp3,
+    "audio/flac": sound.read_flac,
+    **dict.fromkeys(("audio/ogg", "audio/opus", "video/ogg"), sound.read_ogg),
+    "audio/mpeg": sound.read_mp3,
 }
 
 

@@ -6,8 +6,8 @@ import re
 
 from assay.media.container import exif, icc, iptc, mpf, xmp
 from assay.media.container.draft import Draft, label, text_of
-from assay.media.container.huffman import name_of
 from assay.media.container.source import Malformed, Source
+from assay.media.container.standard_codes import name_of
 from assay.media.container.trailing import note_trailing
 
 SEGMENTS = 10_000
