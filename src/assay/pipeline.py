@@ -34,12 +34,12 @@ from assay.types import (
     Action,
     Evidence,
     Finding,
+    Label,
     Preview,
     Problem,
     Sample,
     Screening,
     Status,
-    Verdict,
 )
 from assay.verdict.calibration import Context
 from assay.verdict.fusion import fuse
@@ -150,6 +150,11 @@ class Screener:
     def close(self) -> None:
         self._panel.close()
         self._decoders.close()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What this installation lacks: layers of the jail, detectors that cannot be loaded."""
+        return [*self._decoders.warnings, *self._panel.warnings]
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -400,11 +405,11 @@ class Screener:
 
     def _conclude(self, case: Case, trouble: SampleError | None) -> Screening:
         context = self.context(case)
-        verdict: Verdict | None = fuse(case.evidence, context=context, settings=self.settings)
+        verdict = fuse(case.evidence, context=context, settings=self.settings)
         children = [c.verdict for c in case.children if c.verdict is not None]
-        if case.children and verdict is not None:
+        if children:
             verdict = verdict_of_members(verdict, [(c.path, c.verdict) for c in case.children if c.verdict])
-        if trouble is not None and (verdict is None or verdict.label != "fake") and not children:
+        if trouble is not None and verdict.label is not Label.FAKE and not children:
             return self._finished(case, self._troubled(case.sample, case.path, trouble))
         if trouble is not None:
             case.warnings.append(f"{trouble.message} ({trouble.code})")

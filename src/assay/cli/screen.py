@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -17,6 +19,7 @@ from assay.cli.settings import settings_of
 if TYPE_CHECKING:
     from assay.desk.screening import Desk
     from assay.pipeline import Screener
+    from assay.report.page import Page
     from assay.types import Screening
 
 FOUND, TROUBLE = 1, 2
@@ -36,6 +39,11 @@ FOUND, TROUBLE = 1, 2
 @click.option("-j", "--jobs", type=click.IntRange(1, 256), help="Samples at once [default: one a core].")
 @click.option("--keep", is_flag=True, help="Keep a copy of every sample, for replay --deep.")
 @click.option("--no-history", is_flag=True, help="Store nothing at all.")
+@click.option(
+    "--passphrase-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the first --quarantine takes the new identity's passphrase from [default: ask, or $ASSAY_PASSPHRASE].",
+)
 @click.option("--source", default="", metavar="NAME", help="Note where the samples came from.")
 @click.pass_context
 def screen(
@@ -52,6 +60,7 @@ def screen(
     jobs: int | None,
     keep: bool,
     no_history: bool,
+    passphrase_file: Path | None,
     source: str,
 ) -> int:
     r"""Screen files, folders (with all that lies in them) or - for standard input.
@@ -62,6 +71,7 @@ def screen(
                2 trouble: refused, undecodable or unreadable
     An inconclusive verdict is 0, with --strict 1.
     """
+    from assay.action.identity import passphrase_source
     from assay.desk.screening import Desk
     from assay.pipeline import Screener
     from assay.report.table import found, troubled
@@ -75,13 +85,14 @@ def screen(
     settings = settings_of(ctx, jobs=jobs)
     for warning in settings.warnings:
         click.echo(f"assay: {warning}", err=True)
+    ask = (lambda text: str(click.prompt(text, hide_input=True, err=True))) if sys.stdin.isatty() else None
     desk = Desk.open(
         settings,
         history=not (no_history or dry_run),
         keep=keep,
         quarantine=quarantine,
         dry_run=dry_run,
-        source=source,
+        passphrase=passphrase_source(os.environ, passphrase_file, ask, new=True),
     )
     printer = _Printer(as_json=as_json, as_csv=as_csv, quiet=quiet)
     page = None
@@ -91,7 +102,11 @@ def screen(
         page = Page.open(report)
     code = 0
     stopped = False
-    with desk, Screener(settings, jobs=jobs, known=desk.known, trust=desk.trust()) as screener:
+    with (
+        desk,
+        _discarding(page),
+        Screener(settings, jobs=jobs, known=desk.known, trust=desk.trust(), source=source) as screener,
+    ):
         try:
             for screening in _screenings(screener, desk, paths):
                 printer.show(screening)
@@ -111,6 +126,16 @@ def screen(
             page.write(detectors=panel, stopped=stopped)
             click.echo(f"Report: {report}", err=True)
     return 130 if stopped else code
+
+
+@contextlib.contextmanager
+def _discarding(page: Page | None) -> Iterator[None]:
+    """Leave no half-written report behind."""
+    try:
+        yield
+    finally:
+        if page is not None:
+            page.discard()
 
 
 def _screenings(screener: Screener, desk: Desk, paths: tuple[str, ...]) -> Iterator[Screening]:

@@ -77,7 +77,12 @@ class Panel:
             self._idle.put(None)  # a place for a child that is not started yet
         self._lock = threading.Lock()
         self._members: tuple[Member, ...] | None = None
-        self.warnings: list[str] = []
+        self._problems: list[str] = []
+
+    @property
+    def warnings(self) -> list[str]:
+        """Detectors that cannot be loaded, layers of the jail that are missing."""
+        return [*self._problems, *self._zygote.warnings]
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -131,7 +136,7 @@ class Panel:
         members = []
         for card in answer["cards"]:
             if card["problem"]:
-                self.warnings.append(card["problem"])
+                self._problems.append(card["problem"])
                 continue
             members.append(
                 Member(

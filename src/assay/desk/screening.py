@@ -1,0 +1,157 @@
+"""What becomes of a screening beside being shown: recorded, quarantined, its sample kept."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import getpass
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from assay.action.quarantine import Quarantine
+from assay.errors import QuarantineError, StoreError
+from assay.report.contract import flatten, to_json
+from assay.signatures import testfile, trust
+from assay.store.audit import Audit
+from assay.store.database import Database
+from assay.store.judgements import Judgements
+from assay.store.records import Records
+from assay.types import Action, Screening
+
+if TYPE_CHECKING:
+    from assay.config import Settings
+    from assay.ingest.admission import Arrival
+
+DIVERTED = (Action.QUARANTINE, Action.REJECT)
+
+
+@dataclasses.dataclass(slots=True)
+class Desk:
+    """One batch's place to put things. Used by several threads at once.
+
+    Parameters
+    ----------
+    settings
+        Where things lie.
+    history
+        Record every screening.
+    keep
+        Keep a copy of every sample that was screened.
+    quarantine
+        Encrypt and remove what the policy diverts; None: leave everything where it is.
+    """
+
+    settings: Settings
+    database: Database
+    history: bool
+    keep: bool
+    quarantine: Quarantine | None
+    dry_run: bool = False
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def open(
+        cls,
+        settings: Settings,
+        *,
+        history: bool,
+        keep: bool,
+        quarantine: bool,
+        dry_run: bool,
+        passphrase: Callable[[], str],
+    ) -> Desk:
+        """Open the store; make the quarantine's identity now, while somebody can be asked for a passphrase.
+
+        Raises
+        ------
+        StoreError, QuarantineError
+            If what was asked for cannot be done; nothing was screened then.
+        """
+        desk = cls(settings, Database(settings.paths.database), history, keep, None, dry_run)
+        if quarantine and not dry_run:
+            desk.quarantine = Quarantine(settings.paths.quarantine)
+            note = desk.quarantine.keys.ensure(passphrase)
+            desk.notes += [note] if note else []
+            desk.notes += desk.quarantine.sweep()
+        return desk
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.database.close()
+
+    def known(self, sha256: str) -> str | None:
+        """Look a digest up: the test file's, then those that people marked."""
+        if sha256 == testfile.digest():
+            return "known_fake:the test file of Assay"
+        if self.database.path is not None and not self.database.path.exists():
+            return None
+        return Judgements(self.database).known(sha256)
+
+    def trust(self) -> dict[str, str]:
+        return trust.load(self.settings.paths.trust)
+
+    def finish(self, screening: Screening, arrival: Arrival | None) -> Screening:
+        """Divert the sample if the policy says so, then record it; called while its descriptor is open."""
+        diverted = [s for s in flatten(screening) if s.decision is not None and s.decision.action in DIVERTED]
+        if diverted and arrival is not None:
+            screening = self._divert(screening, diverted[0], arrival)
+        with self._noting():
+            if self.keep and arrival is not None:
+                self._keep(screening, arrival)
+            if self.history:
+                Records(self.database, to_json).add([screening])
+        return screening
+
+    def _divert(self, screening: Screening, cause: Screening, arrival: Arrival) -> Screening:
+        if self.dry_run:
+            return _warned(screening, "dry run: it would be quarantined")
+        if self.quarantine is None:
+            return screening
+        outermost = None if cause is screening else screening.sample
+        try:
+            taken = self.quarantine.take(
+                arrival.descriptor, arrival.path, cause.sample, to_json(screening), outermost
+            )
+        except QuarantineError as e:
+            return _warned(screening, f"it was not quarantined: {e.message}. {e.hint}".strip())
+        with self._noting():
+            Audit(self.database).record(_actor(), "quarantine", screening.sample.sha256, _rule(cause))
+        if taken.note:
+            screening = _warned(screening, taken.note)
+        return dataclasses.replace(screening, quarantine_id=taken.quarantine_id)
+
+    def _keep(self, screening: Screening, arrival: Arrival) -> None:
+        from assay.store.blobs import Blobs
+
+        if screening.quarantine_id is None:
+            Blobs(self.settings.paths.media).put_descriptor(arrival.descriptor, screening.sample.sha256)
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        """A store that fails must not cost anybody a verdict: say so once, and go on."""
+        try:
+            yield
+        except StoreError as e:
+            note = f"not recorded in the history: {e.message}. {e.hint}".strip()
+            if note not in self.notes:
+                self.notes.append(note)
+
+
+def _warned(screening: Screening, warning: str) -> Screening:
+    return dataclasses.replace(screening, warnings=(*screening.warnings, warning))
+
+
+def _rule(screening: Screening) -> str:
+    return f"policy rule {screening.decision.rule}" if screening.decision else ""
+
+
+def _actor() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
