@@ -6,6 +6,7 @@ original, so that a full disk is reported as such.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 CHUNK = 1 << 20
+AGE_CHUNK, AGE_TAG = 1 << 16, 16  # age encrypts in chunks of 64 KiB, each with a tag
 
 
 class Source:
@@ -93,6 +95,7 @@ def encrypt(source: Source, sink: Sink, recipients: Sequence[Any]) -> None:
 
     with _original(source, sink):
         pyrage.encrypt_io(source, sink, recipients)
+    _check_length(sink, source.size)
 
 
 def decrypt(source: Source, sink: Sink, identities: Sequence[Any]) -> None:
@@ -156,16 +159,38 @@ def reencrypt(
         raise failures[0]
     if check is not None and between.digest != check:
         raise ValueError("what was decrypted is not what was encrypted")
+    _check_length(sink, between.size)
+
+
+def sealed_size(size: int) -> int:
+    """Return the least number of bytes that age makes of `size` bytes."""
+    return size + AGE_TAG * max(1, -(-size // AGE_CHUNK))
+
+
+def _check_length(sink: Sink, size: int) -> None:
+    if sink.size < sealed_size(size):
+        raise OSError(errno.EIO, "the ciphertext is shorter than it must be")
 
 
 @contextmanager
 def _original(*ends: Source | Sink) -> Iterator[None]:
+    """Raise what an end raised, as it was, whether pyrage passed it on or not.
+
+    It does not always: of an error in the write of the last chunk, pyrage 1.4 says nothing.
+    """
     import pyrage
 
     try:
         yield
     except (pyrage.EncryptError, pyrage.DecryptError, OSError) as e:
-        for end in ends:
-            if end.error is not None:
-                raise end.error from e
+        _raise_first(ends, e)
+        if isinstance(e, pyrage.EncryptError):
+            raise OSError(errno.EIO, str(e)) from e
         raise
+    _raise_first(ends, None)
+
+
+def _raise_first(ends: Sequence[Source | Sink], cause: Exception | None) -> None:
+    for end in ends:
+        if end.error is not None:
+            raise end.error from cause

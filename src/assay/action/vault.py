@@ -30,12 +30,11 @@ from pathlib import Path
 from typing import Any
 
 from assay.action.identity import Recipients, sync_folder, write_new
-from assay.action.sealing import Sink, Source, decrypt, encrypt, reencrypt
+from assay.action.sealing import Sink, Source, decrypt, encrypt, reencrypt, sealed_size
 from assay.errors import QuarantineError
 from assay.types import JSON
 
 ORIGIN_LIMIT = 64 << 20  # bytes of one origin's JSON
-AGE_CHUNK, AGE_TAG = 1 << 16, 16  # age encrypts in chunks of 64 KiB, each with a tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ class Vault:
         folder = self.holdings_folder / sha256
         try:
             holding = self._read(folder)
-            return holding.content().stat().st_size >= _sealed_size(holding.size)
+            return holding.content().stat().st_size >= sealed_size(holding.size)
         except (QuarantineError, OSError):
             return False
 
@@ -288,6 +287,11 @@ class Vault:
             fresh.replace(new)
         except ValueError as e:
             raise _locked_out(old.parent.name, e) from e
+        except OSError as e:
+            raise QuarantineError(
+                f"{old.parent.name[:12]} cannot be encrypted anew: {(e.strerror or str(e)).lower()}",
+                hint="its old encryption stays; free space on the disk and run rekey again",
+            ) from e
         finally:
             fresh.unlink(missing_ok=True)
 
@@ -377,11 +381,6 @@ def _newest(folder: Path, stem: str) -> Path:
 
 def _origin_name(path_key: bytes, recipients: Recipients) -> str:
     return f"origin-{hashlib.sha256(path_key).hexdigest()[:16]}-{recipients.digest}.age"
-
-
-def _sealed_size(size: int) -> int:
-    """The least that age makes of `size` bytes."""
-    return size + AGE_TAG * max(1, -(-size // AGE_CHUNK))
 
 
 def _dumped(data: JSON) -> bytes:
