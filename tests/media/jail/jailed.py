@@ -93,12 +93,14 @@ ATTEMPTS = {
     "signal the parent's thread": lambda m: syscall("tgkill", os.getppid(), os.getppid(), 9),
     "signal by pidfd": lambda m: syscall("pidfd_send_signal", 3, 9, None, 0),
     "own the socket's signals": set_owner,
-    "executable memory": lambda m: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC),
+    "executable memory": lambda m: mmap.mmap(
+        -1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+    ),
     "mount": lambda m: syscall("mount", None, None, None, 0, None),
     "unshare": lambda m: syscall("unshare", 0x10000000),
     "load bpf": lambda m: syscall("bpf", 0, None, 0),
     "become root": lambda m: os.setuid(0),
-    "raise limits": lambda m: resource.setrlimit(resource.RLIMIT_CORE, (1, 1)),
+    "raise limits": lambda m: syscall("prlimit64", 0, resource.RLIMIT_CORE, bytes(16), None),
     "ask limits": lambda m: resource.getrlimit(resource.RLIMIT_NOFILE)[0],
     "be dumpable": lambda m: syscall("prctl", 4, 1, 0, 0, 0),
     "use 32-bit numbers": lambda m: invoke(0x40000000 + 39),

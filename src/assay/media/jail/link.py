@@ -107,7 +107,10 @@ class Link:
         return "it said nothing"
 
     def close(self) -> None:
+        """Hang up. A zygote that is still importing is not waited for."""
         self.lost = True
+        if self._ready is None:
+            self._program.kill()
         self._end()
 
     def _launch(self, fd: int, *, loud: bool) -> subprocess.Popen[bytes]:
