@@ -219,7 +219,7 @@ def _disclosed(balance: Balance, label: Label, findings: Sequence[Evidence]) -> 
     """Does the medium declare it? False only where something was found and the declarations were looked for."""
     if any(w.disclosed and w.llr > 0 for one in balance.weighed for _, w in one.reasons):
         return True
-    looked = {e.detector for e in findings if e.finding.outcome is Outcome.SCORED}
+    looked = {e.detector for e in findings if e.finding.outcome not in TROUBLE}  # not applicable: it carries none
     asked = {"content_credentials", "generator_metadata"}
     return False if label is Label.FAKE and asked <= looked else None
 
