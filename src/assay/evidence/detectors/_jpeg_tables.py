@@ -87,6 +87,11 @@ def _pairs() -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:
     return {q: (luma, chroma) for q, (luma, chroma) in both.items()}
 
 
+def photoshop_setting(tables: tuple[tuple[int, ...], ...]) -> str | None:
+    """Name the Photoshop setting whose luminance table this is ("Save for Web, high"), as far as they are known here."""
+    return _photoshop().get(tuple(tables[0])) if tables else None
+
+
 @cache
 def _photoshop() -> dict[tuple[int, ...], str]:
     """The settings that Pillow knows by name, without those that are the standard's tables as well."""
