@@ -59,7 +59,6 @@ class Reach:
         for name, action in (
             ("connect", lambda: socket.create_connection(("127.0.0.1", 9), 1)),
             ("write", lambda: open("/tmp/assay-escaped", "w")),
-            ("kill", lambda: os.kill(os.getppid(), 0)),
         ):
             try:
                 action()
@@ -72,6 +71,10 @@ class Fork:
     card = card("fork")
     def examine(self, view): os.fork()
 
+class Signal:
+    card = card("signal")
+    def examine(self, view): os.kill(os.getppid(), 0)
+
 class Exec:
     card = card("exec")
     def examine(self, view): os.execv("/bin/true", ["true"])
@@ -81,7 +84,7 @@ class Scribble:
     def examine(self, view):
         view.coded[0, 0, 0] = 1
 """
-NAMES = ("mean", "crash", "hang", "die", "swell", "mute", "reach", "fork", "exec", "scribble")
+NAMES = ("mean", "crash", "hang", "die", "swell", "mute", "reach", "fork", "exec", "signal", "scribble")
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +149,7 @@ def test_a_well_behaved_detector_scores(panel: Panel, picture: Request) -> None:
         ("scribble", Outcome.FAILED, "crashed"),
         ("fork", Outcome.FAILED, "worker_crashed"),
         ("exec", Outcome.FAILED, "worker_crashed"),
+        ("signal", Outcome.FAILED, "worker_crashed"),
     ],
 )
 def test_one_that_misbehaves_says_so_and_the_others_go_on(
@@ -157,7 +161,7 @@ def test_one_that_misbehaves_says_so_and_the_others_go_on(
     assert found["reach"].outcome is Outcome.SCORED
 
 
-def test_a_detector_reaches_neither_network_nor_files_nor_processes(panel: Panel, picture: Request) -> None:
+def test_a_detector_reaches_neither_network_nor_files(panel: Panel, picture: Request) -> None:
     assert examine(panel, picture, "reach")["reach"].reasons[0].text == "nothing"
     assert not Path("/tmp/assay-escaped").exists()
 
