@@ -219,6 +219,7 @@ class Screening:
     duration_s: float | None = None
     preview: Preview | None = field(default=None, compare=False)
     children: tuple[Screening, ...] = ()
+    quality: int | None = None  # of a JPEG, estimated: kept in the record, since calibration depends on it
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,17 @@ def test_removing_a_digest_removes_what_was_inside_and_its_evidence(records, scr
         assert connection.exec_driver_sql("select count(*) from fingerprints").scalar() == 1
 
 
+def test_removing_what_was_found_inside_names_its_carriers(records, screening):
+    inner = screening("z!y!a", b"inner", parent="id-z!y")
+    middle = screening("z!y", b"middle", parent="id-z", children=(inner,))
+    outer = replace(screening("z", b"outer", children=(middle,)), quarantine_id="q1")
+    records.add([outer])
+    removed = records.remove(sha256=sha256_of(b"inner"))
+    assert removed.records == 1
+    assert removed.carriers == {sha256_of(b"middle"), sha256_of(b"outer")}
+    assert removed.quarantine_ids == {"q1"}
+
+
 def test_removing_a_source_leaves_the_others(records, screening):
     records.add([screening("a", source="mail"), screening("b", source="web")])
     assert records.remove(source="mail").records == 1

@@ -33,6 +33,7 @@ class Record:
     source: str
     screened_at: datetime
     quarantine_id: str | None
+    quality: int | None  # JPEG quality, which calibration needs beside the findings
     document: JSON
 
 
@@ -54,12 +55,13 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What went: so many records, and what other stores held for them."""
+    """What went: so many records, and what other stores may hold of them."""
 
     records: int
     fingerprints: int
     digests: frozenset[str]
-    quarantine_ids: frozenset[str]
+    carriers: frozenset[str]  # digests of what they were found inside of: their bytes lie in there, too
+    quarantine_ids: frozenset[str]  # of both
 
 
 class Records:
@@ -187,7 +189,7 @@ class Records:
         with self.database.write() as connection:
             ids = _descendants(connection, condition)
             digests: set[str] = set()
-            held: set[str] = set()
+            carriers, held = _carriers(connection, condition)
             prints = 0
             for batch in _batches(sorted(ids)):
                 mine = records.c.id.in_(batch)
@@ -201,7 +203,9 @@ class Records:
                     sa.select(sa.func.count()).select_from(fingerprints).where(owned)
                 ).scalar_one()
                 connection.execute(records.delete().where(mine))
-            return Removed(len(ids), prints, frozenset(digests - {""}), frozenset(held))
+            return Removed(
+                len(ids), prints, frozenset(digests - {""}), frozenset(carriers - {""}), frozenset(held)
+            )
 
 
 def _with_children(screening: Screening) -> Iterator[Screening]:
@@ -230,6 +234,7 @@ def _record_row(document: JSON, screening: Screening) -> dict[str, Any]:
         "screened_at": screening.screened_at,
         "parent_id": sample.parent,
         "quarantine_id": screening.quarantine_id,
+        "quality": screening.quality,
         "document": _dumped(document),
     }
 
@@ -257,7 +262,7 @@ def _dumped(document: JSON) -> str:
 
 def _record(row: Row[Any]) -> Record:
     document = json.loads(row.document)
-    return Record(row.id, row.sha256, row.source, row.screened_at, row.quarantine_id, document)
+    return Record(row.id, row.sha256, row.source, row.screened_at, row.quarantine_id, row.quality, document)
 
 
 def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
@@ -301,6 +306,25 @@ def _descendants(connection: Connection, condition: sa.ColumnElement[bool]) -> s
             inside |= {str(i) for i in connection.execute(query).scalars()}
         level = inside - found
     return found
+
+
+def _carriers(connection: Connection, condition: sa.ColumnElement[bool]) -> tuple[set[str], set[str]]:
+    """Find the digests and quarantine ids of all that the matching records were found inside of."""
+    digests: set[str] = set()
+    held: set[str] = set()
+    query = sa.select(records.c.parent_id).where(condition, records.c.parent_id.is_not(None))
+    level, seen = {str(i) for i in connection.execute(query).scalars()}, set[str]()
+    while level - seen:
+        seen |= level
+        above: set[str] = set()
+        for batch in _batches(sorted(level)):
+            columns = sa.select(records.c.sha256, records.c.quarantine_id, records.c.parent_id)
+            for row in connection.execute(columns.where(records.c.id.in_(batch))):
+                digests.add(row.sha256)
+                held |= {row.quarantine_id} if row.quarantine_id else set()
+                above |= {row.parent_id} if row.parent_id else set()
+        level = above
+    return digests, held
 
 
 def _batches(values: list[str]) -> Iterator[list[str]]:

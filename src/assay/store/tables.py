@@ -68,6 +68,7 @@ records = Table(
     Column("screened_at", Moment, nullable=False, index=True),
     Column("parent_id", String(64), index=True),
     Column("quarantine_id", String(64), index=True),
+    Column("quality", Integer),  # of a JPEG, estimated: calibration needs it beside the findings
     Column("assay_version", Text, nullable=False),
     Column("calibration", Text),
     Column("policy_digest", Text),

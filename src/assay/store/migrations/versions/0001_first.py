@@ -42,6 +42,7 @@ def _records() -> None:
         sa.Column("screened_at", TIME, nullable=False),
         sa.Column("parent_id", sa.String(64)),
         sa.Column("quarantine_id", sa.String(64)),
+        sa.Column("quality", sa.Integer()),
         sa.Column("assay_version", sa.Text(), nullable=False),
         sa.Column("calibration", sa.Text()),
         sa.Column("policy_digest", sa.Text()),
