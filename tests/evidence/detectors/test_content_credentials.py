@@ -178,6 +178,16 @@ def test_what_a_taker_in_recorded_does_not_name_a_list() -> None:
     assert codes(finding) == ["credential_valid_trusted_editor"]
 
 
+def test_a_second_reading_with_capture_lists_alone_names_the_list() -> None:
+    recorded = PARENT | {"validation_results": {"activeManifest": {"success": [trusted("x", "m:old")]}}}
+    given = store(edited(ingredients=[recorded]), CAPTURED, (trusted("editor"),))
+    alone = {"activeManifest": {"failure": [status("signingCredential.untrusted")]}, "ingredientDeltas": []}
+    assert codes(examine(given, capture_results=alone)) == ["credential_valid_trusted_capture"]
+    delta = {"validationDeltas": {"failure": [status("signingCredential.untrusted", "m:old")]}}
+    doubted = alone | {"ingredientDeltas": [delta]}
+    assert codes(examine(given, capture_results=doubted)) == ["credential_valid_trusted_editor"]
+
+
 @pytest.mark.parametrize(
     ("code", "place", "reason", "word"),
     [
@@ -324,7 +334,7 @@ def test_values_of_the_wrong_kind_in_place_of_everything_never_raise() -> None:
         True,
         "self#jumbf=/c2pa//",
     ):
-        for key in ("store", "state", "error", "remote", "incomplete", "validation"):
+        for key in ("store", "state", "error", "remote", "incomplete", "capture_results"):
             ContentCredentials().examine(
                 Container(media_type="image/png", size=1, sha256="", credentials={key: junk})
             )

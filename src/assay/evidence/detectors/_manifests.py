@@ -79,8 +79,11 @@ class Store:
         return None
 
 
-def store_of(data: Any) -> Store | None:
-    """Read the reader's JSON; None where it names no manifest."""
+def store_of(data: Any, with_capture_alone: Any = None) -> Store | None:
+    """Read the reader's JSON; None where it names no manifest.
+
+    `with_capture_alone` is the validation_results of a second reading, that was given capture anchors alone.
+    """
     raw = as_dict(data)
     manifests = {str(k): _manifest(str(k), as_dict(v)) for k, v in _items(raw.get("manifests"))}
     active = manifests.get(str(raw.get("active_manifest", "")))
@@ -96,7 +99,7 @@ def store_of(data: Any) -> Store | None:
         manifests,
         tuple(s for s in failures if s.code),
         tuple(_ingredient_failures(raw, results)),
-        _trust(raw, said, results),
+        _trust(raw, results) | dict.fromkeys(_trust(raw, as_dict(with_capture_alone)), "capture"),
     )
 
 
@@ -241,28 +244,36 @@ def _ingredient_failures(raw: dict[str, Any], results: dict[str, Any]) -> list[t
     return [(title, s) for title, s in found if s.code]
 
 
-def _trust(raw: dict[str, Any], said: dict[str, Any], results: dict[str, Any]) -> dict[str, str]:
+def _trust(raw: dict[str, Any], results: dict[str, Any]) -> dict[str, str]:
     """Which list each signer chains to.
 
-    The reader states the trust of an ingredient's signer only where it differs from what the taker-in recorded; a
-    record alone is believed as "trusted somewhere", never for the name of a list.
+    The reader states the trust of an ingredient's signer only where it differs from what the taker-in recorded. So a
+    record that it did not contradict says "trusted", but never the name of a list: that is the taker-in's word.
     """
+    if not results:
+        return {}
     trust: dict[str, str] = {}
     doubted: set[str] = set()
-    deltas = [as_dict(as_dict(d).get("validationDeltas")) for d in as_list(results.get("ingredientDeltas"))]
-    for group in (said, *deltas):
+    groups = [as_dict(results.get("activeManifest"))]
+    groups += [as_dict(as_dict(d).get("validationDeltas")) for d in as_list(results.get("ingredientDeltas"))]
+    for group in groups:
         for status in (_status(s, "") for s in as_list(group.get("success")) + as_list(group.get("failure"))):
             if status.code == "signingCredential.trusted":
                 trust[status.label] = list_named(status.explanation)
             elif status.code.startswith("signingCredential."):
                 doubted.add(status.label)
-    for _, manifest in _items(raw.get("manifests")):
-        for one in map(as_dict, as_list(as_dict(manifest).get("ingredients"))):
-            group = as_dict(as_dict(one.get("validation_results")).get("activeManifest"))
-            for status in (_status(s, "") for s in as_list(group.get("success"))):
-                if status.code == "signingCredential.trusted" and status.label not in doubted:
-                    trust.setdefault(status.label, "other")
+    for status in _recorded(raw):
+        if status.code == "signingCredential.trusted":
+            trust.setdefault(status.label, "other")
     return {label: name for label, name in trust.items() if label not in doubted}
+
+
+def _recorded(raw: dict[str, Any]) -> list[Status]:
+    """What takers-in recorded as success."""
+    manifests = [as_dict(manifest) for _, manifest in _items(raw.get("manifests"))]
+    ingredients = [as_dict(i) for m in manifests for i in as_list(m.get("ingredients"))]
+    groups = [as_dict(as_dict(i.get("validation_results")).get("activeManifest")) for i in ingredients]
+    return [_status(s, "") for group in groups for s in as_list(group.get("success"))]
 
 
 def list_named(explanation: str) -> str:

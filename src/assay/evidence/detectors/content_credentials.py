@@ -78,7 +78,7 @@ class ContentCredentials:
     def examine(self, view: Container, /) -> Finding:
         """Score the number of reasons that speak of synthesis, edits or tampering."""
         credentials = as_dict(view.credentials)
-        store = store_of(credentials.get("store"))
+        store = store_of(credentials.get("store"), credentials.get("capture_results"))
         if store is None:
             return _without_store(credentials)
         incomplete = _incomplete(view, store)
