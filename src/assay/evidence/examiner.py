@@ -22,13 +22,12 @@ from assay.types import JSON, Finding
 
 
 def prepare() -> None:
-    """Import every detector, so that children start in milliseconds and compiled kernels are shared."""
-    import onnxruntime  # noqa: F401
+    """Import every detector and its compiled kernels, which children then share.
 
-    for entry in registry.entries():
-        warm = getattr(entry.detector, "warm", None)
-        if warm is not None:
-            warm()
+    Not onnxruntime: importing it starts a thread, and a zygote must have one only. Each child imports it once.
+    """
+    for _ in registry.entries():
+        pass
 
 
 class Bench:
