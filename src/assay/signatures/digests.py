@@ -42,6 +42,6 @@ def known(sha256: str, lookup: Callable[[str], str | None]) -> Evidence | None:
     code, _, source = said.partition(":")
     if code not in WORDS:
         raise ValueError(f"a digest is known_fake or known_original, not {code[:80]!r}")
-    words = WORDS[code] + (f" Recorded by: {source.strip()[:200]}." if source.strip() else "")
+    words = WORDS[code] + (f" Source: {source.strip()[:200]}." if source.strip() else "")
     fake = float(code == "known_fake")
     return Evidence("known_digest", VERSION, FAMILY, Finding(Outcome.SCORED, fake, (Reason(code, words),)))
