@@ -1,0 +1,141 @@
+"""`assay doctor`: is this machine set up as it should be, and if not, what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from assay.cli.settings import settings_of
+
+if TYPE_CHECKING:
+    from assay.config import Settings
+
+GOOD, ABSENT, BAD = "on", "absent", "OFF"
+ROOM = 512 << 20  # bytes of free disk under which an operator should know
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the report: what was looked at, how it stands, why, and what to do."""
+
+    section: str
+    name: str
+    state: str
+    why: str = ""
+    hint: str = ""
+
+
+@click.command()
+@click.option("--jail", "jail_only", is_flag=True, help="Check the jail alone.")
+@click.option("--strict", is_flag=True, help="Exit with 2 if anything that this machine could have is off.")
+@click.pass_context
+def doctor(ctx: click.Context, *, jail_only: bool, strict: bool) -> int:
+    r"""Check this machine: each layer of the jail, the weights, the store, the disk.
+
+    \b
+    Exit code: 0 all that is needed works
+               2 something needed is broken (with --strict: or a layer is off that the kernel has)
+    """
+    from assay.report.escape import printable
+
+    settings = settings_of(ctx)
+    checks = (
+        list(_jail())
+        if jail_only
+        else [*_program(settings), *_jail(), *_weights(settings), *_store(settings)]
+    )
+    section = ""
+    for check in checks:
+        if check.section != section:
+            section = check.section
+            click.echo(f"\n{section}")
+        why = f"  {check.why}" if check.why else ""
+        click.echo(printable(f"  {check.state:<7} {check.name:<22}{why}"))
+        if check.hint and check.state != GOOD:
+            click.echo(printable(f"          {check.hint}"))
+    bad = [c for c in checks if c.state == BAD]
+    needed = [c for c in bad if c.section != "Weights"]
+    click.echo("\nAll is well." if not bad else f"\n{len(bad)} to look at: {', '.join(c.name for c in bad)}.")
+    return 2 if needed and (strict or any(c.section == "Store" for c in needed)) else 0
+
+
+def _program(settings: Settings) -> Iterator[Check]:
+    from assay import __version__
+
+    section = "Program"
+    yield Check(section, "assay", GOOD, f"{__version__}, Python {sys.version.split()[0]}")
+    cores = len(os.sched_getaffinity(0))
+    yield Check(section, "cores", GOOD, f"{settings.jobs or cores} samples at once on {cores} cores")
+    files = ", ".join(str(p) for p in settings.paths.config) or "shipped defaults only"
+    yield Check(section, "configuration", GOOD, files)
+    for warning in settings.warnings:
+        yield Check(section, "configuration", BAD, warning, "assay config paths says where it is looked for.")
+
+
+def _jail() -> Iterator[Check]:
+    from assay.media.jail.layers import layers
+
+    for layer in layers():
+        state = ABSENT if layer.on is None else GOOD if layer.on else BAD
+        yield Check("Jail", layer.name, state, layer.why, layer.hint)
+
+
+def _weights(settings: Settings) -> Iterator[Check]:
+    from assay.evidence import models
+
+    for model in models.catalogue().values():
+        state = models.state(model, settings.paths.models)
+        good = state is models.State.PRESENT
+        yield Check(
+            "Weights", model.name, GOOD if good else BAD, str(state), f"Run: assay models pull {model.name}"
+        )
+
+
+def _store(settings: Settings) -> Iterator[Check]:
+    section, data = "Store", settings.paths.data
+    place = next(p for p in (data, *data.parents) if p.exists())
+    if not os.access(place, os.W_OK):
+        yield Check(
+            section,
+            "data",
+            BAD,
+            f"{data} cannot be written",
+            "Set paths.data in assay.toml, or use --no-history.",
+        )
+        return
+    free = shutil.disk_usage(place).free
+    hint = "Make room, or set paths.data to another disk."
+    yield Check(section, "data", GOOD if free >= ROOM else BAD, f"{data}, {free / 2**30:.1f} GiB free", hint)
+    yield _database(settings)
+    recipients = settings.paths.quarantine / "keys" / "recipients.txt"
+    why = (
+        "its identity is made by the first --quarantine"
+        if not recipients.exists()
+        else str(settings.paths.quarantine)
+    )
+    yield Check(section, "quarantine", GOOD if recipients.exists() else ABSENT, why)
+
+
+def _database(settings: Settings) -> Check:
+    from assay.errors import StoreError
+    from assay.store.database import Database
+
+    try:
+        with Database(settings.paths.database) as database:
+            status = database.status()
+    except StoreError as e:
+        return Check("Store", "database", BAD, e.message, e.hint)
+    if status.found is None:
+        return Check("Store", "database", ABSENT, "it is made by the first screening")
+    if status.current:
+        return Check("Store", "database", GOOD, f"schema {status.found}")
+    hint = "Install a newer Assay." if status.newer else "Run: assay db upgrade"
+    return Check(
+        "Store", "database", BAD, f"schema {status.found}, this program expects {status.expected}", hint
+    )
