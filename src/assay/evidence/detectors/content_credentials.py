@@ -82,19 +82,15 @@ class ContentCredentials:
         if store is None:
             return _without_store(credentials)
         incomplete = _incomplete(view, store)
-        reasons = [*_broken(store, incomplete=incomplete), *_ingredients(store)]
+        reasons = [*_broken(store, incomplete=incomplete)]
+        reasons += _ingredients(store, whole=not reasons and not incomplete)
         if not reasons and not incomplete and credentials.get("state") == "Invalid":
-            reasons.append(
-                Reason(
-                    "credential_claim_invalid",
-                    f"Its content credential is not valid. {_signed(store.active)}.",
-                )
-            )
-        whole = not any(r.code != "credential_ingredient_invalid" for r in reasons)
-        if incomplete and whole:
+            words = f"Its content credential is not valid. {_signed(store.active)}."
+            reasons.append(Reason("credential_claim_invalid", words))
+        if incomplete and not any(r.code != "credential_ingredient_invalid" for r in reasons):
             reasons.append(Reason("credential_incomplete", f"{_signed(store.active)}; this is only the beginning of a fragmented stream, whose parts carry the rest, so it cannot be checked alone."))  # fmt: skip
-        elif whole:
-            reasons.append(_valid(store, sound=not reasons))
+        elif not reasons:
+            reasons.append(_valid(store))
         reasons += _declared(store)
         return Finding(Outcome.SCORED, float(sum(r.code in POSITIVE for r in reasons)), tuple(reasons))
 
@@ -188,24 +184,25 @@ def _words(category: str, status: Status) -> str:
     )
 
 
-def _ingredients(store: Store) -> Iterator[Reason]:
-    """One reason for all ingredients whose own credential is broken."""
+def _ingredients(store: Store, *, whole: bool) -> Iterator[Reason]:
+    """One reason for all ingredients whose own credential is broken; `whole` says that the active one holds."""
     words: dict[str, None] = {}
     for title, status in store.ingredient_failures:
         if category := _category(status):
             words[f"of “{title or 'an ingredient'}”, {_words(category, status)}"] = None
     if words:
         more = f"; and {len(words) - 4} more" if len(words) > 4 else ""
-        yield Reason("credential_ingredient_invalid", f"The credential of something that went into it is broken: {'; '.join(list(words)[:4])}{more}.")  # fmt: skip
+        outer = f" The credential around it holds: {_signed(store.active)}." if whole else ""
+        yield Reason("credential_ingredient_invalid", f"The credential of something that went into it is broken: {'; '.join(list(words)[:4])}{more}.{outer}")  # fmt: skip
 
 
-def _valid(store: Store, *, sound: bool) -> Reason:
+def _valid(store: Store) -> Reason:
     """What a credential that holds is worth: it depends on who vouches for the signer."""
     signed = _signed(store.active)
     trusted = store.trust.get(store.active.label) if store.active else None
     if trusted is None:
         return Reason("credential_valid_untrusted", f"{signed}; it holds, but nobody on your trust lists vouches for this signer, so it proves nothing.")  # fmt: skip
-    why = _why_not_capture(store) if sound else "something that went into it is broken"
+    why = _why_not_capture(store)
     if not why:
         chain = store.ancestry() or ()
         later = (
