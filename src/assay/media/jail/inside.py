@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -51,8 +50,7 @@ _locks: list[Callable[[], dict[str, str]]] = []  # of an examiner: how to lock i
 
 
 def run(sock: socket.socket, setting: Setting, handler: Handler) -> None:
-    """Be the child: never returns."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Be the child: never returns. The zygote ignores SIGINT, and so does the child: Ctrl-C is the parent's."""
     limits.die_with_parent()
     sock = limits.keep_only(sock, stderr=setting.watched)
     layers = _Layers(setting.profile.without)

@@ -53,6 +53,7 @@ class Link:
     def __init__(self, start: JSON) -> None:
         self._lock = threading.Lock()
         self._ready: JSON | None = None
+        self._failure: JailError | None = None  # it would fail again in the same way
         self.lost = False
         self._stderr = os.memfd_create("assay-zygote-stderr", os.MFD_CLOEXEC)
         ours, theirs = socket.socketpair()
@@ -73,16 +74,23 @@ class Link:
     def wait_until_ready(self) -> JSON:
         """Wait for the imports, the first time; raises JailError with the program's last words if they failed."""
         with self._lock:
+            if self._failure:
+                raise self._failure
             if self._ready is None:
                 try:
                     self._ready = self._channel.receive(timeout_s=_READY_S)["ready"]
                 except (EOFError, TooLate, KeyError, Failed) as e:
                     self.lost = True
-                    raise JailError(
+                    self._failure = JailError(
                         f"the sandbox's parent process did not get ready: {self.last_words()}",
                         hint="run assay doctor; a broken installation is the usual cause",
-                    ) from e
+                    )
+                    raise self._failure from e
             return self._ready
+
+    @property
+    def was_ready(self) -> bool:
+        return self._ready is not None
 
     def request(self, message: JSON, fds: Sequence[int] = (), *, timeout_s: float) -> tuple[JSON, list[int]]:
         """Ask for one thing and wait for the answer. Raises Gone, or TooLate."""

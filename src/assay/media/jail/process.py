@@ -126,7 +126,9 @@ class Zygote:
         with self._lock:
             if self._closed:
                 raise JailError("this sandbox was closed", code="jail_closed")
-            if self._link.lost:  # killed from outside, by the kernel out of memory perhaps
+            if (
+                self._link.lost and self._link.was_ready
+            ):  # killed from outside, by the kernel out of memory perhaps
                 self._link.close()
                 self._link = self._start()
             link = self._link

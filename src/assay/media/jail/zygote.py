@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.media.jail import arena as _for_handlers  # noqa: F401 - nothing can be imported inside
 from assay.media.jail import inside, limits, seccomp, wire
-from assay.media.jail.kernel import machine
+from assay.media.jail.kernel import bare_fork, machine, trim_heap
 from assay.media.jail.profile import Profile
 from assay.media.jail.uids import UidPool
 
@@ -61,7 +61,9 @@ class _Nursery:
         self._address_space = limits.address_space()
         gc.collect()
         gc.freeze()
+        trim_heap()
         threads = len(list(Path("/proc/self/task").iterdir()))
+        self._single = threads == 1
         return {"threads": threads, "seconds": time.monotonic() - began, "own_uids": self._uids is not None}
 
     def _made_filter(self) -> seccomp.Filter | None:
@@ -89,7 +91,7 @@ class _Nursery:
     def _fork(self, fd: int) -> None:
         uid = self._uids.take() if self._uids else None
         setting = inside.Setting(self._profile, uid, self._filter, self._address_space, self._watched)
-        pid = os.fork()
+        pid = bare_fork() if self._single else os.fork()
         if pid == 0:
             try:
                 inside.run(socket.socket(fileno=fd), setting, self._handler)
