@@ -45,7 +45,9 @@ def main(folder: Path) -> int:
     command = [*assay, "screen", str(samples), "--report", str(report), "--no-history"]
     code = subprocess.run(command, check=False).returncode
     print(f"\nExit code {code}: something was found, as it should be. Open {report} in a browser.")
-    print(f"Next: assay screen YOUR-FOLDER --report report.html   (the program is {Path(sys.executable).parent}/assay)")
+    print(
+        f"Next: assay screen YOUR-FOLDER --report report.html   (the program is {Path(sys.executable).parent}/assay)"
+    )
     return 0 if code == 1 else 1
 
 
@@ -91,7 +93,11 @@ def pan(picture: Pixels, frames: int, size: tuple[int, int] = (240, 320)) -> lis
 
 def mail(attachment: bytes) -> bytes:
     message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = "tips@example.org", "desk@example.org", "You must see this"
+    message["From"], message["To"], message["Subject"] = (
+        "tips@example.org",
+        "desk@example.org",
+        "You must see this",
+    )
     message.set_content("Taken last night at the harbour.")
     message.add_attachment(attachment, maintype="image", subtype="png", filename="harbour.png")
     return message.as_bytes()
