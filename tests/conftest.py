@@ -1,0 +1,37 @@
+"""What many tests share: a program that stores nothing outside of the test's own folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    place = tmp_path / "home"
+    place.mkdir()
+    return place
+
+
+@pytest.fixture
+def assay(home: Path) -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """Run the command line as a person would, with a home of its own and no weights."""
+
+    def run(*arguments: str | bytes | Path, **options) -> subprocess.CompletedProcess[bytes]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("ASSAY_", "XDG_"))}
+        environment = kept | {"HOME": str(home), "PYTHONWARNINGS": "error"} | options.pop("env", {})
+        return subprocess.run(
+            [sys.executable, "-m", "assay", *arguments],
+            env=environment,
+            capture_output=True,
+            check=False,
+            timeout=120,
+            **options,
+        )
+
+    return run
