@@ -1,0 +1,166 @@
+"""The learned detector, on a tiny encoder that the tests make themselves; the real weight is not needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from assay.evidence.detectors.learned_image import (
+    ENCODER,
+    SIDE,
+    Head,
+    LearnedImage,
+    reduced,
+    shipped_head,
+    tensor,
+)
+from assay.evidence.models import session_options
+from assay.media.views import Image
+from assay.types import Outcome
+
+SIZE = 512  # of the embedding
+
+
+@pytest.fixture(scope="module")
+def sessions() -> dict[str, object]:
+    """An encoder of one matrix: the picture's mean over 14 x 14 boxes, projected by fixed random numbers."""
+    onnx = pytest.importorskip("onnx", reason="the onnx package makes the tiny encoder")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    helper = onnx.helper
+    matrix = np.random.default_rng(7).normal(size=(3 * 16 * 16, SIZE)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node(
+                "AveragePool", ["pixel_values"], ["pooled"], kernel_shape=[14, 14], strides=[14, 14]
+            ),
+            helper.make_node("Flatten", ["pooled"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "matrix"], ["image_embeds"]),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("pixel_values", 1, [1, 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("image_embeds", 1, [1, SIZE])],
+        [onnx.numpy_helper.from_array(matrix, "matrix")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return {ENCODER: onnxruntime.InferenceSession(model.SerializeToString(), session_options())}
+
+
+@pytest.fixture
+def detector(sessions: dict[str, object]) -> LearnedImage:
+    return LearnedImage(sessions)  # type: ignore[arg-type]
+
+
+def noise(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def blobs(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    small = Pillow.fromarray(noise(8, 8, seed))
+    return np.asarray(small.resize((width, height), Pillow.Resampling.BICUBIC))
+
+
+def test_a_picture_gets_a_finite_score_and_a_reason(detector: LearnedImage) -> None:
+    finding = detector.examine(Image(coded=blobs(300, 400)))
+    assert finding.outcome is Outcome.SCORED
+    assert finding.score is not None
+    assert finding.reasons[0].code in {"learned_synthetic_like", "learned_nothing"}
+
+
+def test_the_same_picture_gets_the_same_score_and_stays_as_it_was(detector: LearnedImage) -> None:
+    picture = blobs(300, 400)
+    before = picture.copy()
+    assert detector.examine(Image(coded=picture)) == detector.examine(Image(coded=picture))
+    assert np.array_equal(picture, before)
+
+
+def test_a_read_only_picture_is_examined(detector: LearnedImage) -> None:
+    picture = blobs(300, 400)
+    picture.flags.writeable = False
+    assert detector.examine(Image(coded=picture)).outcome is Outcome.SCORED
+
+
+@pytest.mark.parametrize(
+    ("shape", "code"), [((63, 400), "too_small"), ((1, 1), "too_small"), ((100, 500), "too_narrow")]
+)
+def test_what_was_never_learned_is_not_applicable(
+    detector: LearnedImage, shape: tuple[int, int], code: str
+) -> None:
+    finding = detector.examine(Image(coded=noise(*shape)))
+    assert finding.outcome is Outcome.NOT_APPLICABLE
+    assert finding.reasons[0].code == code
+
+
+def test_a_flat_picture_is_not_applicable(detector: LearnedImage) -> None:
+    finding = detector.examine(Image(coded=np.full((200, 200, 3), 130, np.uint8)))
+    assert finding.reasons[0].code == "too_flat"
+
+
+def test_the_words_follow_the_heads_notable_score(sessions: dict[str, object]) -> None:
+    view = Image(coded=blobs(300, 400))
+    for notable, code in ((0.0, "learned_synthetic_like"), (2.0, "learned_nothing")):
+        head = Head(np.zeros(SIZE), bias=1.0, notable=notable)
+        finding = LearnedImage(sessions, head).examine(view)  # type: ignore[arg-type]
+        assert finding.score == 1.0
+        assert finding.reasons[0].code == code
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turning_after_the_reduction_is_turning_before_it(orientation: int) -> None:
+    view = Image(coded=blobs(230, 410), orientation=orientation)
+    late = reduced(view.coded, orientation).astype(int)
+    early = reduced(view.upright).astype(int)
+    assert np.abs(late - early).max() <= 1
+
+
+def test_a_picture_of_the_encoders_size_is_taken_as_it_is() -> None:
+    picture = noise(SIDE, SIDE)
+    assert np.array_equal(reduced(picture), picture)
+
+
+def test_a_large_picture_is_reduced_nearly_as_by_the_slow_way() -> None:
+    picture = blobs(1800, 2400)
+    slow = Pillow.fromarray(picture).resize((SIDE, SIDE), Pillow.Resampling.BICUBIC)
+    assert np.abs(reduced(picture).astype(int) - np.asarray(slow).astype(int)).max() <= 2
+
+
+def test_the_encoders_input_is_normalised_per_channel() -> None:
+    x = tensor(np.full((SIDE, SIDE, 3), 255, np.uint8))
+    assert x.shape == (1, 3, SIDE, SIDE)
+    assert x.dtype == np.float32
+    assert x[0, :, 0, 0] == pytest.approx([1.9303, 2.0749, 2.1459], abs=1e-3)
+
+
+def test_the_score_ignores_the_embeddings_length() -> None:
+    head = Head(np.arange(4.0), bias=0.5, notable=0.0)
+    direction = np.array([1, 2, 3, 4], np.float32)
+    assert head.score(direction) == pytest.approx(head.score(7 * direction))
+    assert head.score(np.zeros(4, np.float32)) == 0.5
+
+
+def test_the_shipped_head_fits_the_encoder() -> None:
+    head = shipped_head()
+    assert head.weight.shape == (SIZE,)
+    assert np.isfinite(head.weight).all()
+    assert np.isfinite([head.bias, head.notable]).all()
+
+
+@pytest.mark.shared
+def test_the_real_encoder_tells_generated_portraits_from_camera_scenes() -> None:
+    from assay.evidence.models import path_of, sessions
+
+    shared = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "images"
+    folder = Path("~/.local/share/assay/models").expanduser()
+    if not shared.is_dir() or path_of(ENCODER, folder) is None:
+        pytest.skip("needs ../shared/data and the pulled encoder")
+    detector = LearnedImage(sessions([ENCODER], folder))
+
+    def scores(place: str) -> list[float]:
+        files = sorted((shared / place).iterdir())[:40:8]
+        opened = [np.asarray(Pillow.open(f).convert("RGB")) for f in files]
+        return [f.score for p in opened if (f := detector.examine(Image(coded=p))).score is not None]
+
+    assert np.median(scores("fake/sd3_portraits")) > np.median(scores("bona_fide/camera"))
