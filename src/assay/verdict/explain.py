@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from assay.config import Settings
 from assay.types import Kind, Label, Outcome, Problem, Reason, Region, Status, Verdict, Why
 from assay.verdict.calibration import Context, Weight
-from assay.verdict.conformal import Threshold, sources_needed
+from assay.verdict.conformal import Threshold, sources_needed, wilson
+from assay.verdict.coverage import WORDS
 
 WEAK, STRONG = 2.0, 4.6  # nats: under the first evidence is weak, from the second on it is strong
 CLAIMS: dict[Kind, str] = {
@@ -30,6 +31,7 @@ SIZES = {
     "large": "with a short side of 1024 pixels or more",
 }
 Told = Sequence[tuple[Reason, Weight]]
+Recalls = Mapping[Kind, tuple[int, int]]
 
 
 def strength(llr: float) -> str:
@@ -39,7 +41,12 @@ def strength(llr: float) -> str:
 
 
 def summarise(
-    verdict: Verdict, told: Told, context: Context, threshold: Threshold | None, settings: Settings
+    verdict: Verdict,
+    told: Told,
+    recalls: Recalls,
+    context: Context,
+    threshold: Threshold | None,
+    settings: Settings,
 ) -> str:
     """Say a verdict in a few sentences.
 
@@ -50,6 +57,8 @@ def summarise(
     told
         The reasons that counted, with their weights. Only the table's words are used: a detector's own may quote
         the sample, and a sample must not speak in a verdict.
+    recalls
+        For each measured kind, how many calibration sources were found at this threshold, and of how many.
     context, threshold, settings
         As the verdict was made with.
     """
@@ -63,7 +72,7 @@ def summarise(
     elif verdict.label is Label.BONA_FIDE:
         parts = ["Strong evidence that it is bona fide.", _strongest(told, verdict, -1), _odds(verdict)]
     else:
-        parts = [*_inconclusive(verdict, told, context, settings), _recall(verdict, context)]
+        parts = [*_inconclusive(verdict, told, context, settings), _recall(verdict, context, recalls)]
     return " ".join(p for p in parts if p)
 
 
@@ -95,7 +104,7 @@ def _strongest(told: Told, verdict: Verdict, sign: int) -> str:
         return ""
     order = sorted(verdict.evidence, key=lambda e: -(e.llr or 0.0))
     codes = [r.code for e in order if (e.llr or 0.0) > 0 for r in e.finding.reasons]
-    texts = {r.code: w.text for r, w in told}
+    texts = {r.code: w.text for r, w in told if w.kinds}  # a code without kinds says that nothing was seen
     return next((texts[c] for c in codes if texts.get(c)), "")
 
 
@@ -156,15 +165,18 @@ def _uncovered(verdict: Verdict, context: Context, settings: Settings) -> str:
     )
 
 
-def _recall(verdict: Verdict, context: Context) -> str:
+def _recall(verdict: Verdict, context: Context, recalls: Recalls) -> str:
     """Say what finding nothing is worth: the bare word would promise too much."""
     if verdict.why in {Why.CONFLICTING, Why.FAILED}:
         return ""
-    recall, n = verdict.coverage.recall, verdict.coverage.n
-    if recall is None:
-        return f"How many fakes this panel finds among such {NOUNS.get(context.media_family, 'media')} is not measured."
-    share = _percent(sum(recall) / 2)
-    return f"This panel finds about {share} [{100 * recall[0]:.0f}-{100 * recall[1]:.0f}] of such fakes at this size (n = {n})."
+    if not recalls:
+        noun = NOUNS.get(context.media_family, "media")
+        return f"How many fakes this panel finds among such {noun} is not measured."
+    shares = []
+    for kind, (found, n) in recalls.items():
+        low, high = wilson(found, n)
+        shares.append(f"{_percent(found / n)} [{100 * low:.0f}-{100 * high:.0f}] of {WORDS[kind]} (n = {n})")
+    return f"At this size this panel finds {' and '.join(shares)}, where it was measured."
 
 
 def _where(verdict: Verdict) -> str:

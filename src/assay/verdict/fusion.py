@@ -108,7 +108,9 @@ def fuse(
         calibration=known.version,
     )
     told = [(r, w) for one in balance.weighed for r, w in one.reasons]
-    return replace(verdict, summary=explain.summarise(verdict, told, context, balance.threshold, settings))
+    recalls = coverage.recall_by_kind(group, balance.threshold)
+    summary = explain.summarise(verdict, told, recalls, context, balance.threshold, settings)
+    return replace(verdict, summary=summary)
 
 
 def posterior(llr: float, prior: float) -> float:
@@ -219,7 +221,9 @@ def _disclosed(balance: Balance, label: Label, findings: Sequence[Evidence]) -> 
     """Does the medium declare it? False only where something was found and the declarations were looked for."""
     if any(w.disclosed and w.llr > 0 for one in balance.weighed for _, w in one.reasons):
         return True
-    looked = {e.detector for e in findings if e.finding.outcome not in TROUBLE}  # not applicable: it carries none
+    looked = {
+        e.detector for e in findings if e.finding.outcome not in TROUBLE
+    }  # not applicable: it carries none
     asked = {"content_credentials", "generator_metadata"}
     return False if label is Label.FAKE and asked <= looked else None
 
