@@ -33,6 +33,7 @@ _SETTINGS: dict[str, Any] = {
     "core": {"allowed_network_hosts": []},
 }
 _TRUST = {"anchors": "user_anchors", "allowed": "allowed_list", "config": "trust_config"}
+_LISTS = ("capture", "editor")  # of two kinds, see assay.signatures.trust
 _REMOTE = re.compile(r"^Remote: .*? url (\S{1,2048})")
 _LABEL = re.compile(r"self#jumbf=/c2pa/([^/]+)")
 _BINARY_KEYS = frozenset(("thumbnail", "pad", "pad1", "pad2"))
@@ -58,36 +59,48 @@ def read_credentials(
         As `assay.media.identify.identify` named it.
     trust : mapping, optional
         ``anchors``: certificates (PEM) whose descendants may sign; ``allowed``: signing certificates (PEM or hashes);
-        ``config``: accepted key usages, one object identifier a line. Without anchors every signer is untrusted.
+        ``config``: accepted key usages, one object identifier a line. ``capture``, ``editor``: anchors (PEM) of two
+        lists that stay apart: the reader's words then name the list ("found in [assay:capture]"). Without anchors
+        every signer is untrusted.
 
     Returns
     -------
     credentials : dict
         Empty where there is no manifest. ``remote``: a URL, where there is a reference only. Else ``store`` (the
         reader's JSON without pictures and padding), ``state`` (Trusted, Valid or Invalid, of the active manifest
-        alone), ``validation`` (a list, see `statuses`), and ``error`` where the reader gave up.
+        alone), ``validation`` (a list, see `statuses`), ``capture_results`` (the validation results of a second
+        reading with the capture anchors alone, where there are ingredients and such anchors), and ``error`` where the reader gave up.
     """
     import c2pa
 
     if media_type not in _supported():
         return {}
     try:
-        file.seek(0)
-        with c2pa.Reader(media_type, file, context=_context(_trust_settings(trust or {}))) as reader:
-            text = reader.json()
+        store = _store(file, media_type, trust or {})
+        again = {k: v for k, v in (trust or {}).items() if k in ("capture", "config")}
+        twice = "capture" in again and len(_dict(store.get("manifests"))) > 1
+        alone = _store(file, media_type, again) if twice else {}
     except c2pa.C2paError as e:
         return _problem(str(e))
-    if len(text) > JSON_LIMIT:
-        return {"error": f"the manifest store is too large ({len(text)} characters)"}
-    try:
-        store = json.loads(text)
-    except (ValueError, RecursionError):
-        return {"error": "the manifest store cannot be read"}
-    return {
+    except (ValueError, RecursionError) as e:
+        return {"error": f"the manifest store cannot be read ({str(e)[:80]})"}
+    read = {
         "store": bounded(store),
         "state": str(store.get("validation_state", "")),
         "validation": statuses(store),
     }
+    return read | ({"capture_results": bounded(alone.get("validation_results"))} if alone else {})
+
+
+def _store(file: BinaryIO, media_type: str, trust: Mapping[str, str]) -> dict[str, Any]:
+    import c2pa
+
+    file.seek(0)
+    with c2pa.Reader(media_type, file, context=_context(_trust_settings(trust))) as reader:
+        text = reader.json()
+    if len(text) > JSON_LIMIT:
+        raise ValueError(f"it has {len(text)} characters")
+    return _dict(json.loads(text))
 
 
 def prepare() -> None:
@@ -104,7 +117,14 @@ def _supported() -> frozenset[str]:
 
 def _trust_settings(trust: Mapping[str, str]) -> str:
     settings = dict(_SETTINGS)
-    given = {theirs: trust[ours] for ours, theirs in _TRUST.items() if trust.get(ours)}
+    given: dict[str, Any] = {theirs: trust[ours] for ours, theirs in _TRUST.items() if trust.get(ours)}
+    lists = [
+        {"trust_anchors": trust[name], "trust_uri": f"assay:{name}", "trust_kind": "manifest"}
+        for name in _LISTS
+        if trust.get(name)
+    ]
+    if lists:
+        given["anchors"] = lists
     if given:
         settings["trust"] = given
     return json.dumps(settings, sort_keys=True)
