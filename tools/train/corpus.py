@@ -1,0 +1,153 @@
+"""The pictures that `learned_image` learns from, brought to the same sizes, codecs and qualities in both classes.
+
+Everything is drawn from a generator seeded by the picture's own name, so that a picture's views are the same whatever
+else is in the list.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+SMALLEST, LARGEST = 64, 1500  # pixels of the short side, log-uniform between
+PORTRAIT = (100, 122)  # pixels: what every portrait of the only bona fide set measures
+FILTERS = (
+    Image.Resampling.BICUBIC,
+    Image.Resampling.LANCZOS,
+    Image.Resampling.BILINEAR,
+    Image.Resampling.BOX,
+)
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One section of the list: pictures that share label, content and origin."""
+
+    name: str
+    root: str
+    folder: str
+    label: str
+    content: str
+    source: str
+    views: int
+    native: bool
+    names: tuple[str, ...]
+    licence: str
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One view of one picture."""
+
+    name: str
+    set: str
+    source: str  # what must never be on both sides of a split
+    content: str
+    label: str
+    short: int  # pixels of the short side
+    codec: str
+    quality: int
+    condition: str  # "matched", "large" (portraits without a bona fide counterpart) or "native"
+
+
+def groups(path: Path) -> list[Group]:
+    listed = tomllib.loads(path.read_text("utf-8"))
+    return [Group(name=n, **{**g, "names": tuple(g["names"])}) for n, g in listed.items()]
+
+
+def files(group: Group, roots: dict[str, Path]) -> list[Path]:
+    base = roots[group.root] / group.folder
+    found = [p for pattern in group.names for p in sorted(base.glob(pattern.replace("[", "[[]")))]
+    return found if not group.limit else found[:: max(1, len(found) // group.limit)][: group.limit]
+
+
+def views(path: Path, group: Group) -> Iterator[tuple[Row, Pixels]]:
+    """All views of one picture: matched ones, and the untouched one where the set has it."""
+    seed = hashlib.sha256(f"{group.name}/{path.name}".encode()).digest()
+    rng = np.random.default_rng(list(seed[:8]))
+    with Image.open(path) as opened:
+        source = _source(path, group, opened)
+        picture = ImageOps.exif_transpose(opened).convert("RGB")
+    row = partial(Row, f"{group.name}/{path.name}", group.name, source, group.content, group.label)
+    if group.native:
+        yield row(min(picture.size), "native", 0, "native"), np.asarray(picture)
+    for _ in range(group.views):
+        start = as_portrait(picture, rng) if group.content == "portrait" else picture
+        yield _view(start, rng, row, "matched")
+    if group.name == "sd3":
+        yield _view(picture, rng, row, "large")
+
+
+def _view(
+    picture: Image.Image, rng: np.random.Generator, row: Callable[..., Row], condition: str
+) -> tuple[Row, Pixels]:
+    low = PORTRAIT[0] if condition == "large" else SMALLEST
+    short = drawn_size(min(picture.size), rng, low)
+    codec, quality = drawn_codec(rng)
+    small = resized(picture, short, FILTERS[int(rng.integers(len(FILTERS)))])
+    return row(min(small.size), codec, quality, condition), np.asarray(coded(small, codec, quality))
+
+
+def _source(path: Path, group: Group, picture: Image.Image) -> str:
+    if group.source == "camera":
+        exif = picture.getexif()
+        return "camera:" + " ".join(str(exif.get(tag, "")).strip("\0 ") for tag in (271, 272))
+    if group.source == "person" and group.name == "gemini":
+        return f"gemini:{path.parents[1].name}"
+    if group.name == "opencv":  # left and right, before and after: one scene
+        return "opencv:" + path.stem.rstrip("0123456789LRAB")
+    return f"{group.name}:{path.stem}"
+
+
+def as_portrait(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Cut and shrink a portrait to 100 x 122 and code it as JPEG, as the bona fide portraits came."""
+    if min(picture.size) <= PORTRAIT[1]:
+        return picture
+    width = min(picture.size[0], picture.size[1] * PORTRAIT[0] / PORTRAIT[1]) * rng.uniform(0.8, 1.0)
+    height = width * PORTRAIT[1] / PORTRAIT[0]
+    x, y = (rng.uniform(0, a - b) for a, b in zip(picture.size, (width, height), strict=True))
+    cut = picture.resize(
+        PORTRAIT, Image.Resampling.LANCZOS, box=(x, y, x + width, y + height), reducing_gap=3
+    )
+    return coded(cut, "jpeg", int(rng.choice([75, 85, 95, 99])))
+
+
+def drawn_size(native: int, rng: np.random.Generator, low: int = SMALLEST) -> int:
+    high = min(native, LARGEST)
+    return native if high <= low else round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
+
+
+def drawn_codec(rng: np.random.Generator) -> tuple[str, int]:
+    codec = str(rng.choice(["jpeg", "jpeg420", "webp", "png"], p=[0.4, 0.35, 0.2, 0.05]))
+    return codec, int(rng.integers(50, 99))
+
+
+def resized(picture: Image.Image, short: int, kernel: Image.Resampling) -> Image.Image:
+    scale = short / min(picture.size)
+    if scale >= 1:
+        return picture
+    size = (max(1, round(picture.size[0] * scale)), max(1, round(picture.size[1] * scale)))
+    return picture.resize(size, kernel)
+
+
+def coded(picture: Image.Image, codec: str, quality: int) -> Image.Image:
+    """Once through a codec; "png" leaves the pixels as they are."""
+    if codec == "png":
+        return picture
+    buffer = io.BytesIO()
+    if codec == "webp":
+        picture.save(buffer, "WEBP", quality=quality)
+    else:
+        picture.save(buffer, "JPEG", quality=quality, subsampling=2 if codec == "jpeg420" else 0)
+    return Image.open(buffer).convert("RGB")
