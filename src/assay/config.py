@@ -72,6 +72,7 @@ class Retention:
     records_days: int = _setting(365, "days", 0, 36500)
     kept_days: int = _setting(90, "days", 0, 36500)
     quarantine_days: int = _setting(0, "days", 0, 36500)
+    audit_days: int = _setting(0, "days", 0, 36500)
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,10 +153,14 @@ def test_removing_a_source_leaves_the_others(records, screening):
     assert _paths(records.select()) == ["b"]
 
 
-def test_old_records_expire(records, screening):
-    records.add([screening("old", at=NOON - timedelta(days=100)), screening("new", at=NOON)])
-    assert records.expire(NOON - timedelta(days=90)).records == 1
-    assert _paths(records.select()) == ["new"]
+def test_old_records_expire_but_not_those_of_what_is_still_held(records, screening):
+    old = NOON - timedelta(days=100)
+    inner = screening("held!a", parent="id-held", at=old)
+    held = replace(screening("held", at=old, children=(inner,)), quarantine_id="q1")
+    records.add([screening("old", at=old), screening("new", at=NOON), held])
+    assert records.expire(NOON - timedelta(days=90), {"q1", "q2"}) == 1
+    assert {r.id for r in records.select()} == {"id-new", "id-held", "id-held!a"}
+    assert records.expire(NOON - timedelta(days=90)) == 2
 
 
 def test_many_records_are_removed_in_batches(records, screening):
@@ -166,7 +170,18 @@ def test_many_records_are_removed_in_batches(records, screening):
 
 def test_a_release_is_noted_in_the_column_and_in_the_document(records, screening, encode):
     records.add([replace(screening(), quarantine_id="q1")])
-    records.release("q1")
+    with records.database.write() as connection:
+        records.note_release(connection, "q1")
     record = records.find("id-a")
     assert record.quarantine_id is None
     assert record.document["quarantine_id"] is None
+
+
+def test_what_is_held_and_what_was_found_inside_belong_together(records, screening):
+    inner = screening("z!a", b"inner", parent="id-z")
+    records.add(
+        [replace(screening("z", b"outer", children=(inner,)), quarantine_id="q1"), screening("other")]
+    )
+    assert {r.id for r in records.held("q1")} == {"id-z", "id-z!a"}
+    assert [r.id for r in records.inside("id-z")] == ["id-z!a"]
+    assert records.held("q2") == []

@@ -159,18 +159,35 @@ class Records:
         with self.database.read() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def release(self, quarantine_id: str) -> None:
+    def held(self, quarantine_id: str) -> list[Record]:
+        """Return what was screened of a content in quarantine: its own records and those of all found inside."""
+        with self.database.read() as connection:
+            ids = _descendants(connection, records.c.quarantine_id == quarantine_id)
+            found = [
+                _record(row)
+                for batch in _batches(sorted(ids))
+                for row in connection.execute(sa.select(records).where(records.c.id.in_(batch)))
+            ]
+        return sorted(found, key=lambda r: (r.screened_at, r.id))
+
+    def inside(self, record_id: str) -> list[Record]:
+        """Return what was found directly inside of a record's sample, in the order of the paths."""
+        query = sa.select(records).where(records.c.parent_id == record_id).order_by(records.c.path)
+        with self.database.read() as connection:
+            return [_record(row) for row in connection.execute(query)]
+
+    @staticmethod
+    def note_release(connection: Connection, quarantine_id: str) -> None:
         """Note that nothing lies in quarantine under this id any more."""
-        with self.database.write() as connection:
-            for row in connection.execute(
-                sa.select(records).where(records.c.quarantine_id == quarantine_id)
-            ).all():
-                document = json.loads(row.document) | {"quarantine_id": None}
-                connection.execute(
-                    records.update()
-                    .where(records.c.id == row.id)
-                    .values(quarantine_id=None, document=_dumped(document))
-                )
+        for row in connection.execute(
+            sa.select(records).where(records.c.quarantine_id == quarantine_id)
+        ).all():
+            document = json.loads(row.document) | {"quarantine_id": None}
+            connection.execute(
+                records.update()
+                .where(records.c.id == row.id)
+                .values(quarantine_id=None, document=_dumped(document))
+            )
 
     def remove(self, *, sha256: str | None = None, source: str | None = None) -> Removed:
         """Remove the records of a digest or a source, with what was found inside of them."""
@@ -181,9 +198,20 @@ class Records:
         )
         return self._remove(condition)
 
-    def expire(self, before: datetime) -> Removed:
-        """Remove every record older than `before`, its findings and fingerprints."""
-        return self._remove(records.c.screened_at < before)
+    def expire(self, before: datetime, held: Iterable[str] = ()) -> int:
+        """Remove every record older than `before`, its findings and fingerprints; returns how many.
+
+        What lies in quarantine under an id in `held` keeps its records, and those of what was found inside.
+        """
+        with self.database.write() as connection:
+            needed: set[str] = set()
+            for batch in _batches(sorted(held)):
+                needed |= _descendants(connection, records.c.quarantine_id.in_(batch))
+            query = sa.select(records.c.id).where(records.c.screened_at < before)
+            gone = {str(i) for i in connection.execute(query).scalars()} - needed
+            for batch in _batches(sorted(gone)):
+                connection.execute(records.delete().where(records.c.id.in_(batch)))
+        return len(gone)
 
     def _remove(self, condition: sa.ColumnElement[bool]) -> Removed:
         with self.database.write() as connection:

@@ -1,0 +1,89 @@
+"""`assay replay`: judge a stored screening again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from assay.cli.settings import settings_of
+from assay.report.escape import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from assay.config import Settings
+    from assay.desk.replay import Change
+    from assay.types import Screening, Verdict
+
+
+@click.command()
+@click.argument("record", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="The verdict of today as JSON (see `assay schema`).")
+@click.pass_context
+def replay(ctx: click.Context, record: str, *, as_json: bool) -> None:
+    """Judge a stored screening again: today's calibration and policy on the findings of then.
+
+    ID is that of a record (see `assay history`), as short as it is unique. Nothing is decoded, and nothing is changed.
+    """
+    from assay.action.policy import decide
+    from assay.cli.terminal import local
+    from assay.desk.replay import replay as judge_again
+    from assay.desk.stores import Stores
+    from assay.report.contract import line
+    from assay.report.table import word
+
+    settings = settings_of(ctx)
+    with Stores.open(settings) as stores:
+        done = judge_again(
+            stores.records, record, _fuse(settings), lambda verdict: decide(verdict, settings.policy)
+        )
+    if as_json:
+        click.echo(line(done.after))
+        return
+    before, after = done.before, done.after
+    assert before.verdict is not None
+    assert after.verdict is not None
+    click.echo(printable(before.path))
+    click.echo(f"  then ({local(before.screened_at)}): {word(before)}. {printable(before.verdict.summary)}")
+    if not done.changes:
+        click.echo("  now: the same, to the last number.")
+        return
+    click.echo(f"  now: {word(after)}. {printable(after.verdict.summary)}")
+    for change in done.changes:
+        click.echo(f"    {printable(_sentence(change))}")
+
+
+def _fuse(settings: Settings) -> Callable[[Screening], Verdict]:
+    from assay.evidence.registry import entries
+    from assay.media.identify import family_of
+    from assay.verdict.calibration import Context
+    from assay.verdict.fusion import fuse
+
+    claims = {e.card.name: e.card.claims for e in entries() if e.detector is not None}
+
+    def fused(screening: Screening) -> Verdict:
+        assert screening.verdict is not None
+        context = Context(
+            media_family=family_of(screening.sample.media_type),
+            size_px=screening.size_px,
+            quality=screening.quality,
+            claims=claims,
+        )
+        return fuse(screening.verdict.evidence, context=context, settings=settings)
+
+    return fused
+
+
+def _sentence(change: Change) -> str:
+    return f"{change.field}: {_text(change.before)} -> {_text(change.after)}"
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if value is None:
+        return "none"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"{text[:12]}…" if len(text) == 64 else text  # a digest

@@ -1,0 +1,71 @@
+"""All that is stored on this machine, opened together for people's work with it."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from assay.action.quarantine import Quarantine
+from assay.report.contract import to_json
+from assay.store.audit import Audit
+from assay.store.blobs import Blobs
+from assay.store.database import Database
+from assay.store.judgements import Judgements
+from assay.store.records import Records
+
+if TYPE_CHECKING:
+    from assay.config import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The stores of one installation; close it, or use it as a context manager."""
+
+    settings: Settings
+    database: Database
+    records: Records
+    judgements: Judgements
+    audit: Audit
+    blobs: Blobs
+    quarantine: Quarantine
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Open the stores; nothing is made or read before it is needed."""
+        database = Database(settings.paths.database)
+        return cls(
+            settings,
+            database,
+            Records(database, to_json),
+            Judgements(database),
+            Audit(database),
+            Blobs(settings.paths.media),
+            Quarantine(settings.paths.quarantine),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Who does something, and why: what the audit keeps."""
+
+    actor: str
+    reason: str
+
+
+def person() -> str:
+    """Name the person at the terminal, as the system knows them; behind sudo the one who called it."""
+    name = os.environ.get("SUDO_USER", "")
+    if name:
+        return name
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
