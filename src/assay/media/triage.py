@@ -30,7 +30,9 @@ def read(
     was read: a manifest binds the whole sample, and the comparison has to decode it.
     """
     draft = draft_of(file, media_type, size, sha256, limits or {})
-    credentials: dict[str, Any] = read_credentials(file, media_type, trust) if carries(draft) else {}
+    credentials: dict[str, Any] = (
+        read_credentials(file, media_type, trust) if carries(draft) or draft.malformed else {}
+    )
     if credentials and is_init_segment(draft):
         credentials["incomplete"] = "an initialisation segment: the media it belongs to are elsewhere"
     if "store" not in credentials:

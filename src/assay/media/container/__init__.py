@@ -75,5 +75,6 @@ def draft_of(file: BinaryIO, media_type: str, size: int, sha256: str, limits: Ma
         try:
             reader(source, draft)
         except Malformed as e:
+            draft.malformed = True
             draft.warn(f"the structure is malformed: {e.message}")
     return draft

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from assay.media.container.source import Malformed
 from assay.media.views import Container, Part
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ TAGS = 2048
 VALUE = 1 << 20  # characters of one value
 TEXT = 3 << 20  # characters of all values: six bytes each in JSON at worst, and an answer has 32 MiB
 WARNINGS = 32
+WORK = 32 << 20  # bytes of metadata that are read, unpacked and parsed: values in a hostile sample overlap
 TABLES = 64
 
 
@@ -39,8 +41,10 @@ class Draft:
     thumbnail_distance: float | None = None
     thumbnail_size: tuple[int, int] | None = None
     truncated: bool = False
+    malformed: bool = False
     warnings: list[str] = field(default_factory=list)
     _text: int = 0
+    _work: int = 0
 
     def part(self, kind: str, offset: int, length: int, note: str = "") -> None:
         """Record a structural unit. Neighbours that differ in nothing but place count as one (IDAT after IDAT)."""
@@ -90,6 +94,13 @@ class Draft:
         """Record a JPEG Huffman table by its name."""
         if len(self.huffman) < TABLES:
             self.huffman.append(name)
+
+    def spend(self, length: int) -> None:
+        """Account for `length` bytes of metadata before they are worked on; Malformed once a sample had its share."""
+        self._work += max(length, 0)
+        if self._work > WORK:
+            self.truncated = True
+            raise Malformed("more metadata than any honest sample holds; the rest was not read")
 
     def warn(self, text: str) -> None:
         text = plain(text)[:300]

@@ -138,6 +138,7 @@ def _entry(
 ) -> None:
     source, draft, order = reading.source, reading.draft, reading.order
     try:
+        draft.spend(min(size, source.size, BYTES) + 12)
         if tag in (_EXIF, _GPS, _INTEROP, _SUBS):
             _children(reading, tag, form, length, place, prefix)
         elif tag in (_XMP, _IPTC, _PHOTOSHOP, _ICC, _C2PA) and names is TIFF:

@@ -15,6 +15,7 @@ _TEXTS = {b"desc": "description", b"cprt": "copyright", b"dmnd": "manufacturer",
 
 def read(profile: bytes, draft: Draft) -> None:
     """Record the profile's size, class, creator, description and copyright."""
+    draft.spend(len(profile))
     source = Source.of(profile)
     if len(profile) < 132 or profile[36:40] != b"acsp":
         draft.warn("the ICC profile is malformed")

@@ -29,6 +29,7 @@ NAMES = {
 
 def read_resources(data: bytes, draft: Draft) -> None:
     """Walk ``8BIM`` resources: IPTC, XMP, Photoshop's JPEG quality, and which resources there are."""
+    draft.spend(len(data))
     at = 0
     ids: list[str] = []
     while data[at : at + 4] in (b"8BIM", b"MeSa", b"PHUT", b"AgHg", b"DCSR") and len(ids) < RESOURCES:
@@ -61,6 +62,7 @@ def _resource(number: int, body: bytes, draft: Draft) -> None:
 
 def read(data: bytes, draft: Draft) -> None:
     """Record the datasets of an IIM block; repeated ones, as keywords, joined by "; "."""
+    draft.spend(len(data))
     at = 0
     utf8 = False
     values: dict[str, list[str]] = {}

@@ -111,17 +111,16 @@ def _marker(source: Source, offset: int, draft: Draft) -> tuple[int, int]:
 
 def _after_scan(source: Source, offset: int, draft: Draft) -> int:
     """Skip entropy-coded data; return the offset of the marker that ends it, 0 at the end of the sample."""
-    start = offset
-    while offset < source.size:
-        data = source.upto(offset, 1 << 20)
+    held = b""  # a marker may lie across two pieces
+    for at, piece in source.chunks(offset, source.size):
+        data = held + piece
         match = _SCAN_END.search(data)
         if match:
-            draft.part("scan", start, offset + match.start() - start)
-            return offset + match.start()
-        if len(data) < 2:
-            break
-        offset += len(data) - (data[-1] == 0xFF)  # a marker may lie across two reads
-    draft.part("scan", start, source.size - start)
+            end = at - len(held) + match.start()
+            draft.part("scan", offset, end - offset)
+            return end
+        held = b"\xff" if data[-1] == 0xFF else b""
+    draft.part("scan", offset, source.size - offset)
     return 0
 
 

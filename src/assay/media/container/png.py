@@ -10,7 +10,7 @@ from assay.media.container.draft import Draft, label, text_of
 from assay.media.container.source import Malformed, Source
 from assay.media.container.trailing import note_trailing
 
-CHUNKS = 1 << 20
+CHUNKS = 100_000
 TEXT = 16 << 20  # bytes of a text chunk that are read
 INFLATED = 4 << 20  # bytes that a compressed text may become
 _HEADER = 8
@@ -60,7 +60,7 @@ def _chunk(kind: bytes, source: Source, at: int, length: int, draft: Draft) -> N
             draft.warn(f"the checksum of a chunk {label(kind)} is wrong")
             if kind in _CRITICAL:
                 draft.tag("png:checksum", f"wrong in {label(kind)}")
-    if kind == b"IHDR" and length >= 13:
+    if kind == b"IHDR" and len(data) >= 13:
         draft.width, draft.height = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big")
         draft.tag("png:header", f"depth {data[8]}, colour {data[9]}, interlace {data[12]}")
     elif kind in (b"tEXt", b"zTXt", b"iTXt"):
@@ -69,23 +69,25 @@ def _chunk(kind: bytes, source: Source, at: int, length: int, draft: Draft) -> N
         exif.read(source.window(at, length), draft)
     elif kind == b"iCCP":
         icc.read(inflate(data.partition(b"\0")[2][1:], draft), draft)
-    elif kind == b"acTL" and length >= 8:
+    elif kind == b"acTL" and len(data) >= 8:
         draft.tag("png:animation", f"{int.from_bytes(data[:4], 'big')} frames")
-    elif kind == b"tIME" and length >= 7:
+    elif kind == b"tIME" and len(data) >= 7:
         year = int.from_bytes(data[:2], "big")
         draft.tag("png:time", f"{year}-{data[2]:02d}-{data[3]:02d} {data[4]:02d}:{data[5]:02d}:{data[6]:02d}")
-    elif kind == b"pHYs" and length >= 9:
+    elif kind == b"pHYs" and len(data) >= 9:
         x, y = int.from_bytes(data[:4], "big"), int.from_bytes(data[4:8], "big")
         draft.tag("png:density", f"{x}x{y}{' per metre' if data[8] == 1 else ''}")
 
 
 def inflate(data: bytes, draft: Draft) -> bytes:
     """Decompress at most `INFLATED` bytes."""
+    draft.spend(0)
     stream = zlib.decompressobj()
     try:
         text = stream.decompress(data, INFLATED)
     except zlib.error as e:
         raise Malformed(f"compressed text cannot be read ({e})") from e
+    draft.spend(len(text))
     if stream.unconsumed_tail:
         draft.truncated = True
     return text

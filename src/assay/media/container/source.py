@@ -74,11 +74,13 @@ class Source:
         return struct.unpack(form, self.exactly(offset, struct.calcsize(form)))
 
     def chunks(self, offset: int, end: int) -> Iterator[tuple[int, bytes]]:
-        """Read [offset, end) piece by piece: (offset, bytes)."""
+        """Read [offset, end) piece by piece: (offset, bytes). The first pieces are small: most searches end there."""
         end = min(end, self.size)
+        length = 1 << 14
         while offset < end:
-            data = self.upto(offset, min(CHUNK, end - offset))
+            data = self.upto(offset, min(length, end - offset))
             if not data:
                 return
             yield offset, data
             offset += len(data)
+            length = min(4 * length, CHUNK)

@@ -28,6 +28,7 @@ SIGNATURES = {
 }
 _BITS = 8 * 15  # of a signature
 TEXT = 4 << 20
+CHUNKS = 10_000
 ROWS = 16 << 20  # bytes of the first rows
 _CHANNELS = {2: 3, 4: 2, 6: 4}  # PNG colour type -> bytes a pixel at depth 8
 
@@ -81,7 +82,9 @@ def _inflated(source: Source, offset: int, wanted: int) -> bytes:
     stream = zlib.decompressobj()
     rows = bytearray()
     try:
-        while len(rows) < wanted:
+        for _ in range(CHUNKS):
+            if len(rows) >= wanted:
+                break
             length, kind = source.unpack(">I4s", offset)
             if kind != b"IDAT":
                 break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -13,6 +13,8 @@ from assay.media.container.source import Malformed
 from assay.media.views import upright
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from assay.media.container.draft import Draft
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 
 SIDE = 48  # pixels of the longer side at which both are compared
 BLUR = 1.5  # radius in such pixels: hides sharpening and JPEG noise, keeps objects
-LONGEST = 2048  # a larger "thumbnail" is not one
+SCANS = 64  # each one of a progressive picture costs a pass over all of it
+LARGEST = 2048  # pixels a side; a larger "thumbnail" is not one
 _BAR = 24  # luma under which a letterbox bar is black enough
 
 
@@ -34,15 +37,11 @@ def compare(source: Source, draft: Draft) -> None:
     if not draft.thumbnail:
         return
     try:
-        small = _decode(BytesIO(draft.thumbnail), None)
+        small = _decode(BytesIO(draft.thumbnail), LARGEST, {"pixels": LARGEST**2})
         draft.thumbnail_size = (small.width, small.height)
-        if (
-            not affordable(draft.width, draft.height, draft.limits)
-            or max(small.size) > LONGEST
-            or min(small.size) < 8
-        ):
+        if sum(part.kind == "scan" for part in draft.parts) > SCANS or min(small.size) < 8:
             return
-        large = _decode(source.file(), (2 * SIDE, 2 * SIDE))
+        large = _decode(source.file(), 2 * SIDE, draft.limits)
     except Malformed as e:
         draft.warn(f"thumbnail: {e.message}")
         return
@@ -52,12 +51,12 @@ def compare(source: Source, draft: Draft) -> None:
     draft.thumbnail_distance = round(min(distance(small, picture) for picture in turned), 3)
 
 
-def _decode(file: BytesIO | object, at_least: tuple[int, int] | None) -> Image.Image:
-    with opened(file, "JPEG") as image:  # type: ignore[arg-type]
-        if at_least:
-            image.draft("L", at_least)
-        if image.width * image.height > 64 << 20:
-            raise Malformed("the picture is too large to compare")
+def _decode(file: BinaryIO, side: int, limits: Mapping[str, float]) -> Image.Image:
+    """Decode as grey at the smallest scale whose sides are at least `side`, if the header's size is affordable."""
+    with opened(file, "JPEG") as image:
+        if not affordable(image.width, image.height, limits):
+            raise Malformed("too large to compare")
+        image.draft("L", (side, side))
         return image.convert("L")
 
 

@@ -133,6 +133,7 @@ def _without_padding(packet: bytes) -> bytes:
 def read(packet: bytes, draft: Draft) -> None:
     """Record the packet under ``xmp`` and its properties under ``xmp:Name``."""
     packet = packet[:PACKET].strip(b"\0")
+    draft.spend(len(packet))
     if not packet.strip():
         return
     draft.tag("xmp", _text(packet))
