@@ -232,7 +232,7 @@ def first_ac(
                 bits -= entry >> 8
                 if size == 0 and entry != 0 and run < 15:
                     bits -= run
-                    skip = int((1 << run) - 1 + ((held >> bits) & ((1 << run) - 1)))
+                    skip = np.int64((1 << run) - 1 + ((held >> bits) & ((1 << run) - 1)))
                     break
                 k += run
                 if entry == 0 or k > 63:
