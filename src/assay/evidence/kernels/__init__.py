@@ -1,0 +1,1 @@
+"""Compiled numeric loops that detectors share: pure functions of arrays."""
