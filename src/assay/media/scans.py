@@ -228,7 +228,7 @@ def first_ac(
                 if entry == 0:
                     entry = _long_code(tables, table, (held >> (bits - 16)) & 0xFFFF)
                 size = np.int64(entry & 15)
-                run = np.int64(entry >> 4) & 15
+                run = int(entry >> 4) & 15
                 bits -= entry >> 8
                 if size == 0 and entry != 0 and run < 15:
                     bits -= run
