@@ -118,7 +118,7 @@ def decoder(zygote: Zygote, descriptor: int, limits: JSON) -> Iterator[Decoder]:
 
 
 def _problem(told: JSON) -> SampleError:
-    kind = {"refused": Refused, "unsupported": Unsupported}.get(told["kind"], Failed)
+    kind = {"Refused": Refused, "Unsupported": Unsupported}.get(told["kind"], Failed)
     return kind(str(told["message"]), code=str(told["code"]), hint=str(told["hint"]))
 
 

@@ -17,6 +17,7 @@ from assay.media.views import pack
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from assay.media.unpack.member import Member
     from assay.types import JSON
 
 
@@ -32,6 +33,7 @@ class Opened:
     def __init__(self, descriptor: int) -> None:
         self.file: BinaryIO = os.fdopen(descriptor, "rb")
         self.reader: Reader | None = None
+        self.members: Iterator[Member] = iter(())
 
 
 Operation = Callable[[Opened, "Mapping[str, Any]", "ArenaWriter | None"], "Iterator[JSON]"]
@@ -119,6 +121,29 @@ def _image(opened: Opened, message: Mapping[str, Any], arena: ArenaWriter | None
     yield answer | {"used": room.used}
 
 
+def _unpack(opened: Opened, message: Mapping[str, Any], _arena: ArenaWriter | None) -> Iterator[JSON]:
+    from assay.media import unpack
+
+    opened.members = unpack.members(opened.file, str(message["media_type"]), message["limits"])
+    yield {"opened": True}
+
+
+def _member(opened: Opened, _message: Mapping[str, Any], arena: ArenaWriter | None) -> Iterator[JSON]:
+    import numpy as np
+
+    room = _needed(arena)
+    member = next(opened.members, None)
+    if member is None:
+        yield {"end": True}
+    elif member.problem is not None:
+        e = member.problem
+        problem = {"kind": type(e).__name__, "code": e.code, "message": e.message, "hint": e.hint}
+        yield {"name": member.name, "used": 0, "problem": problem}
+    else:
+        room.put(np.frombuffer(member.data, np.uint8))
+        yield {"name": member.name, "used": room.used, "problem": None}
+
+
 def _needed(arena: ArenaWriter | None) -> ArenaWriter:
     if arena is None:
         raise AssayError("this operation needs an arena", code="no_arena")
@@ -132,5 +157,5 @@ class _Arrayless:
         raise AssayError(f"a container may not hold an array of {array.nbytes} bytes", code="malformed_view")
 
 
-OPERATIONS: dict[str, Operation] = {"triage": _triage, "image": _image}
+OPERATIONS: dict[str, Operation] = {"triage": _triage, "image": _image, "unpack": _unpack, "member": _member}
 _SERVER = Server()
