@@ -88,9 +88,11 @@ def handle(message: JSON, fds: list[int]) -> Iterator[JSON]:
 
 def prepare() -> None:
     """Import and warm all that decoding needs, so that nothing is looked up once the jail is shut."""
+    from assay.media.unpack.warming import warm as warm_unpacking
     from assay.media.warming import warm
 
     warm()
+    warm_unpacking()
 
 
 def _triage(opened: Opened, message: Mapping[str, Any], _arena: ArenaWriter | None) -> Iterator[JSON]:
