@@ -44,7 +44,7 @@ FAMILIES = {
     "double_jpeg": "jpeg",
     "learned_image": "learned",
     "generator_metadata": "metadata",
-    "container_structure": "metadata",
+    "container_structure": "structure",
     "content_credentials": "credentials",
     "known_digest": "records",
 }

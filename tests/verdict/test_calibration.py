@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import math
+import re
 import tomllib
 
 import pytest
@@ -118,3 +119,17 @@ def test_a_table_with_an_unknown_kind_is_refused(reasons):
     reasons["reasons"]["known_digest"]["known_fake"]["kinds"] = ["magic"]
     with pytest.raises(ValueError):
         read(reasons, {"version": "x", "detectors": {}, "groups": {}}, {})
+
+
+def test_every_reason_of_a_built_in_detector_has_its_row():
+    sources = sorted((tables.HERE.parent / "evidence" / "detectors").glob("[a-z]*.py"))
+    codes = re.compile(r"""Reason\(\s*"(\w+)\"""")
+    emitted = {f"{p.stem}.{code}" for p in sources for code in codes.findall(p.read_text(encoding="utf-8"))}
+    assert len(emitted) > 10
+    assert emitted <= shipped().weights.keys()
+
+
+def test_every_family_of_a_built_in_detector_has_its_cap():
+    sources = sorted((tables.HERE.parent / "evidence" / "detectors").glob("[a-z]*.py"))
+    families = {f for p in sources for f in re.findall(r'family="(\w+)"', p.read_text(encoding="utf-8"))}
+    assert families <= shipped().caps.keys()
