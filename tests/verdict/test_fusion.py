@@ -167,8 +167,8 @@ def test_failures_alone_are_a_failure_and_beside_a_measurement_a_blind_spot(judg
 
 
 def test_an_operators_weight_moves_the_verdict(judge, said):
-    ours = shipped({"container_structure.thumbnail_differs": 3.0, "generator_metadata.generator_named": 1.5})
-    assert judge(said("container_structure", "thumbnail_differs"), calibration=ours).llr == 3.0
+    ours = shipped({"container_structure.thumbnail_differs": 2.0, "generator_metadata.generator_named": 1.5})
+    assert judge(said("container_structure", "thumbnail_differs"), calibration=ours).llr == 2.0
     v = judge(said("generator_metadata", "generator_named"), calibration=ours)
     assert v.label is Label.INCONCLUSIVE, "a declaration that the operator weighs down decides no more"
 
