@@ -7,6 +7,7 @@ import io
 import pytest
 
 from assay.media import triage
+from assay.media.credentials import warm_sample
 from assay.testing import containers, images, signing
 
 
@@ -47,6 +48,12 @@ def test_a_remote_manifest_is_named():
     url = "https://manifests.example.invalid/4711"
     data = containers.with_segments(containers.jpeg(), containers.xmp_segment({"dcterms:provenance": url}))
     assert read(data).credentials == {"remote": url}
+
+
+def test_preparing_reads_a_signed_sample_from_end_to_end():
+    triage.prepare()
+    sample = warm_sample()
+    assert read(sample).credentials["state"] == "Valid"
 
 
 def test_a_malformed_structure_does_not_hide_a_manifest(by):

@@ -6,10 +6,12 @@ flattens every status there is: of the active manifest, of each ingredient, and 
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from functools import lru_cache
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
@@ -37,8 +39,7 @@ _LISTS = ("capture", "editor")  # of two kinds, see assay.signatures.trust
 _REMOTE = re.compile(r"^Remote: .*? url (\S{1,2048})")
 _LABEL = re.compile(r"self#jumbf=/c2pa/([^/]+)")
 _BINARY_KEYS = frozenset(("thumbnail", "pad", "pad1", "pad2"))
-# A JPEG that ends where it begins: it takes the reader through its whole start-up
-_WARM_UP = b"\xff\xd8\xff\xd9"
+_IN_MEMORY = 16 << 20  # up to this size the reader's many small reads are spared the file
 
 
 def carries(described: Container | Draft) -> bool:
@@ -69,13 +70,15 @@ def read_credentials(
         Empty where there is no manifest. ``remote``: a URL, where there is a reference only. Else ``store`` (the
         reader's JSON without pictures and padding), ``state`` (Trusted, Valid or Invalid, of the active manifest
         alone), ``validation`` (a list, see `statuses`), ``capture_results`` (the validation results of a second
-        reading with the capture anchors alone, where there are ingredients and such anchors), and ``error`` where the reader gave up.
+        reading with the capture anchors alone, where there are ingredients and such anchors), and ``error`` where the
+        reader gave up.
     """
     import c2pa
 
     if media_type not in _supported():
         return {}
     try:
+        file = _in_memory(file)
         store = _store(file, media_type, trust or {})
         again = {k: v for k, v in (trust or {}).items() if k in ("capture", "config")}
         twice = "capture" in again and len(_dict(store.get("manifests"))) > 1
@@ -104,8 +107,20 @@ def _store(file: BinaryIO, media_type: str, trust: Mapping[str, str]) -> dict[st
 
 
 def prepare() -> None:
-    """Import the reader and take it through its start-up, before the jail closes and while there is one thread."""
-    read_credentials(BytesIO(_WARM_UP), "image/jpeg")
+    """Take the reader through a signed sample, before the jail closes and while there is one thread."""
+    read_credentials(BytesIO(warm_sample()), "image/jpeg")
+
+
+def warm_sample() -> bytes:
+    """A small signed JPEG that ships with the package."""
+    text = Path(__file__).with_name("warm_sample.json").read_text(encoding="utf-8")
+    return base64.b64decode(json.loads(text)["base64"])
+
+
+def _in_memory(file: BinaryIO) -> BinaryIO:
+    size = file.seek(0, 2)
+    file.seek(0)
+    return BytesIO(file.read()) if size <= _IN_MEMORY else file
 
 
 @lru_cache(1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from assay.media.container import draft_of, thumbnail
 from assay.media.container.source import Source
-from assay.media.credentials import carries, read_credentials
+from assay.media.credentials import carries, read_credentials, warm_sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,12 @@ def read(
     if "store" not in credentials:
         thumbnail.compare(Source(file, size), draft)
     return draft.finish(credentials)
+
+
+def prepare() -> None:
+    """Read a signed sample from end to end, before the jail closes: later there is no module or charset to load."""
+    sample = warm_sample()
+    read(BytesIO(sample), "image/jpeg", len(sample), "")
 
 
 def is_init_segment(described: Container | Draft) -> bool:

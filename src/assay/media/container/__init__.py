@@ -6,6 +6,7 @@ the sample, and turn what they stumble over into warnings of the Container.
 
 from __future__ import annotations
 
+import codecs
 from typing import TYPE_CHECKING, BinaryIO
 
 from assay.errors import Failed
@@ -17,6 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from assay.media.views import Container
+
+# Python loads a charset when it is first used, which the jail does not allow: load those that metadata come in
+for _charset in (
+    "utf-16",
+    "utf-16-le",
+    "utf-16-be",
+    "utf-32-le",
+    "utf-32-be",
+    "latin-1",
+    "mac_roman",
+    "iso2022_jp",
+):
+    codecs.lookup(_charset)
 
 READERS: dict[str, Callable[[Source, Draft], None]] = {
     "image/jpeg": jpeg.read,

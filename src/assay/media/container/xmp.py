@@ -97,7 +97,7 @@ def properties(packet: bytes) -> tuple[dict[str, str], str]:
         Why the packet could not be read to its end, or "".
     """
     collector = _Collector()
-    parser = expat.ParserCreate(namespace_separator=" ")
+    parser = expat.ParserCreate("utf-8", " ")  # whatever the packet declares: it was brought to UTF-8
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = _refuse
     parser.EntityDeclHandler = _refuse
