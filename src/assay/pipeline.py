@@ -268,7 +268,7 @@ class Screener:
         family = family_of(case.sample.media_type)
         if family == "other":
             raise Unsupported(
-                f"{case.sample.media_type} is not a kind of media that Assay reads",
+                f"not media that Assay reads ({case.sample.media_type})",
                 hint="Images, video, audio, mail, PDF, Office files, zip and tar are read.",
             )
         with self._decoder(case) as worker:
