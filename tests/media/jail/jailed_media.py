@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -12,9 +13,22 @@ import pillow_heif
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
-IMAGES = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "avif": "AVIF", "heic": "HEIF", "tiff": "TIFF", "gif": "GIF"}
+IMAGES = {
+    "jpeg": "JPEG",
+    "png": "PNG",
+    "webp": "WEBP",
+    "avif": "AVIF",
+    "heic": "HEIF",
+    "tiff": "TIFF",
+    "gif": "GIF",
+}
 pillow_heif.register_heif_opener()
-CLIPS = {"mp4": ("mp4", "libx264"), "mp3": ("mp3", "libmp3lame"), "opus": ("ogg", "libopus"), "flac": ("flac", "flac")}
+CLIPS = {
+    "mp4": ("mp4", "libx264"),
+    "mp3": ("mp3", "libmp3lame"),
+    "opus": ("ogg", "libopus"),
+    "flac": ("flac", "flac"),
+}
 
 
 def picture(kind, size=(64, 48)):
@@ -54,10 +68,8 @@ def prepare():
         decoded_image(io.BytesIO(picture(kind)))
     for kind in CLIPS:
         decoded_clip(io.BytesIO(clip(kind)))
-    try:
+    with contextlib.suppress(ValueError):
         credentials(io.BytesIO(picture("jpeg")), "image/jpeg")
-    except ValueError:
-        pass
 
 
 def handle(message, fds):
@@ -95,7 +107,9 @@ def credentials(file, media_type):
     import c2pa
 
     settings = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
-    context = c2pa.Context(c2pa.Settings.from_json(json.dumps(settings))) if hasattr(c2pa, "Context") else None
+    context = (
+        c2pa.Context(c2pa.Settings.from_json(json.dumps(settings))) if hasattr(c2pa, "Context") else None
+    )
     try:
         reader = c2pa.Reader(media_type, file, context=context) if context else c2pa.Reader(media_type, file)
     except c2pa.C2paError as e:

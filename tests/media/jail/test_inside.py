@@ -159,7 +159,7 @@ def test_without_any_layer_the_attempts_succeed(target):
         ):
             got = outcome(z, what, target, locked=False)
             assert got == "done" or "exit status 0" in got, what
-        assert len(z.warnings) == len(layers)
+        assert all(any(layer in w for w in z.warnings) for layer in layers)
 
 
 def test_an_examiner_is_free_to_open_its_weights_before_the_lock(target):

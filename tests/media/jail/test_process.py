@@ -124,11 +124,11 @@ def test_a_swelling_decoder_meets_its_address_space():
 
 def test_a_swelling_examiner_is_seen_from_outside_and_killed():
     with zygote(EXAMINER) as z, z.spawn() as child:
-        message = {"op": "swell", "blocks": 100, "mib": 16, "pause_s": 0.02}
-        with pytest.raises(Failed, match="more than 200 MiB") as caught:
-            child.call(message, timeout_s=20, memory_bytes=200 << 20)
+        message = {"op": "swell", "blocks": 100, "mib": 8, "pause_s": 0.03}
+        with pytest.raises(Failed, match="more than 100 MiB") as caught:
+            child.call(message, timeout_s=20, memory_bytes=100 << 20)
         assert caught.value.code == "worker_out_of_memory"
-        assert child.close().max_rss_bytes > 150 << 20
+        assert child.close().max_rss_bytes > 80 << 20
         assert not Path(f"/proc/{child.pid}").exists()
 
 

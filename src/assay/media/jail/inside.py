@@ -101,7 +101,8 @@ def _refuse(sock: socket.socket, kind: str, error: AssayError) -> None:
 
 
 def _unexpected(error: Exception) -> Failed:
-    return Failed(f"{type(error).__name__}: {error}", code="decoder_error")
+    hint = "nothing can be imported inside: `prepare` must" if isinstance(error, ImportError) else ""
+    return Failed(f"{type(error).__name__}: {error}", code="decoder_error", hint=hint)
 
 
 def _out_of_memory() -> Failed:

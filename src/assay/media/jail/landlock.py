@@ -5,6 +5,7 @@ Source: Documentation/userspace-api/landlock.rst of the kernel; the rights grow 
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 
@@ -22,6 +23,15 @@ def abi() -> int:
         return invoke(_CREATE_RULESET, None, 0, 1)
     except OSError:
         return 0
+
+
+def forbidden() -> bool:
+    """Is it there, but turned away by a container's own filter?"""
+    try:
+        invoke(_CREATE_RULESET, None, 0, 1)
+    except OSError as e:
+        return e.errno == errno.EPERM
+    return False
 
 
 def deny_all() -> int:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Self
 from assay import errors
 from assay.errors import AssayError, Failed, JailError
 from assay.media.jail import denials
+from assay.media.jail.limits import NOBODY
 from assay.media.jail.link import Gone, Link
 from assay.media.jail.profile import DECODER, EXAMINER, Profile
 from assay.media.jail.wire import Channel, TooLate
@@ -184,6 +185,13 @@ class Child:
             ) from e
         self.uid = int(ready["uid"])
         self._note_missing(ready["off"])
+        if self._profile.kind == "decoder" and os.geteuid() == 0 and self.uid in (0, NOBODY):
+            who = (
+                "root, whom this process may not leave"
+                if self.uid == 0
+                else "nobody, which other decoders may be too"
+            )
+            self._warn(f"decoders run as {who}: they are less apart than they could be")
 
     def call(
         self, message: JSON, fds: Sequence[int] = (), *, timeout_s: float, memory_bytes: int | None = None
