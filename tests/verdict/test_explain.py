@@ -30,7 +30,7 @@ def test_strength_has_three_words(llr, word):
 
 def test_a_disclosed_fake_says_so_and_names_its_prior(tell, said):
     text = tell(said("generator_metadata", "generator_comfyui"))
-    assert text.startswith("Strong evidence that it was made by a machine as a whole, as it declares itself.")
+    assert text.startswith("Strong evidence that it was made entirely by a machine, as it declares itself.")
     assert "workflow that ComfyUI writes" in text
     assert "Probability of fake 99.9 %, at a prior of 50 %." in text
 

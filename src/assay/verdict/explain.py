@@ -12,7 +12,7 @@ from assay.verdict.coverage import WORDS
 
 WEAK, STRONG = 2.0, 4.6  # nats: under the first evidence is weak, from the second on it is strong
 CLAIMS: dict[Kind, str] = {
-    Kind.FULL_SYNTHESIS: "made by a machine as a whole",
+    Kind.FULL_SYNTHESIS: "made entirely by a machine",
     Kind.INPAINTING: "filled in or blotted out in part",
     Kind.SPLICE: "put together from different sources",
     Kind.COPY_MOVE: "altered by copying parts of itself",
