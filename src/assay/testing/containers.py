@@ -11,7 +11,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+    from assay.media.views import Container
 
 EICAR_LIKE = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$ASSAY-STANDARD-TEST-FILE!$H+H*"
 A1111 = (
@@ -325,7 +327,7 @@ def gif(*, comment: bytes = b"made by a test") -> bytes:
     head = b"GIF89a" + struct.pack("<HHBBB", 2, 1, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
     loop = b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0"
     note = b"\x21\xfe" + bytes([len(comment)]) + comment + b"\0"
-    frame = b"\x21\xf9\x04\0\0\0\0\0" + b"\x2c" + struct.pack("<HHHHB", 0, 0, 2, 1, 0) + b"\x02\x02\x44\x01\0"
+    frame = b"\x21\xf9\x04\0\0\0\0\0" + b"\x2c" + struct.pack("<HHHHB", 0, 0, 2, 1, 0) + b"\x02\x02\x04\x0a\0"
     return head + loop + note + frame + frame + b"\x3b"
 
 
@@ -461,7 +463,7 @@ def samples() -> dict[str, tuple[str, bytes]]:
     }
 
 
-def describe(data: bytes, media_type: str, **limits: float) -> Any:
+def describe(data: bytes, media_type: str, **limits: float) -> Container:
     """Read a container from bytes."""
     from assay.media.container import read_container
 
