@@ -1,4 +1,6 @@
 import os
+import shutil
+import subprocess
 import threading
 
 import pytest
@@ -13,7 +15,9 @@ from assay.action.identity import (
     read_recipients,
     without,
 )
+from assay.action.quarantine import Quarantine
 from assay.errors import QuarantineError
+from assay.types import Sample, sha256_of
 
 PASSPHRASE = "correct horse battery"
 
@@ -33,6 +37,24 @@ def test_the_first_use_makes_a_protected_identity_and_says_to_back_it_up(made):
     assert keys.identity.stat().st_mode & 0o077 == 0
     (identity,) = open_identities(keys.identity, lambda: PASSPHRASE)
     assert keys.read().keys == (str(identity.to_public()),)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("age") is None, reason="Debian's age is not installed")
+def test_debians_age_opens_what_assay_sealed(tmp_path):
+    """Should Assay be gone, nothing is lost: age itself and the identity are enough."""
+    identity = x25519.Identity.generate()
+    (tmp_path / "key.txt").write_text(f"{identity}\n")
+    (tmp_path / "sample").write_bytes(b"content")
+    quarantine = Quarantine(tmp_path / "quarantine", Recipients((str(identity.to_public()),)))
+    with open(tmp_path / "sample", "rb") as file:
+        sample = Sample("s", sha256_of(b"content"), 7, "image/jpeg")
+        quarantine.take(file.fileno(), str(tmp_path / "sample"), sample, {})
+    sealed = quarantine.vault.holdings()[0].content()
+    opened = subprocess.run(
+        ["age", "--decrypt", "--identity", tmp_path / "key.txt", sealed], capture_output=True, check=True
+    )
+    assert opened.stdout == b"content"
 
 
 def test_the_second_use_asks_for_nothing(made):

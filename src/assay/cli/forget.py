@@ -53,3 +53,5 @@ def forget(
         click.echo(
             f"Left: {count(gone.known_left, 'known digest')} that people entered; --known removes it, too."
         )
+    for copy in gone.copies:
+        click.echo(f"Not looked into: {printable(str(copy))} - remove it if it is not needed.")

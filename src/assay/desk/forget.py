@@ -12,6 +12,8 @@ from assay.store.judgements import Judgements
 from assay.store.tables import storable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from assay.desk.stores import Deed, Stores
     from assay.store.records import Removed
 
@@ -27,6 +29,7 @@ class Forgotten:
     quarantined: int
     known_removed: int
     known_left: int
+    copies: tuple[Path, ...]  # backups and the like below the data folder, which were not looked into
 
 
 def forget_sample(stores: Stores, sha256: str, deed: Deed, *, known: bool = False) -> Forgotten:
@@ -67,9 +70,22 @@ def _forget(
     quarantined = sum(_purged(stores, digest) for digest in sorted(set(places) | removed.quarantine_ids))
     if not known:
         known_left = sum(stores.judgements.known(digest) is not None for digest in digests)
+    stores.database.scrub()
     return Forgotten(
-        removed.records, removed.fingerprints, labels, kept, quarantined, known_removed, known_left
+        records=removed.records,
+        fingerprints=removed.fingerprints,
+        labels=labels,
+        kept=kept,
+        quarantined=quarantined,
+        known_removed=known_removed,
+        known_left=known_left,
+        copies=_copies(stores),
     )
+
+
+def _copies(stores: Stores) -> tuple[Path, ...]:
+    paths = stores.settings.paths
+    return (*sorted(paths.backups.glob("*")), *sorted(paths.data.glob("before-restore-*")))
 
 
 def _purged(stores: Stores, digest: str) -> bool:

@@ -173,8 +173,6 @@ def _plan(holding: Holding, origins: Sequence[Origin], to: Path | None) -> list[
     if to is None:
         return _back(origins)
     if not to.is_dir():
-        if os.fspath(to).endswith("/"):
-            raise QuarantineError(f"the folder {to} does not exist", hint="make it first")
         return [(to, origins[0])]
     named: dict[bytes, Origin] = {}
     for origin in origins:

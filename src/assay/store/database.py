@@ -6,6 +6,7 @@ quarantine record must survive a power cut as its blob does. The first use creat
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from contextlib import closing, contextmanager
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
 BUSY_TIMEOUT_S = 10
-PRAGMAS = (f"busy_timeout={BUSY_TIMEOUT_S * 1000}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+PRAGMAS = (
+    f"busy_timeout={BUSY_TIMEOUT_S * 1000}",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "secure_delete=ON",  # what is forgotten is overwritten, not only marked as free
+)
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -145,6 +152,16 @@ class Database:
                 target.unlink(missing_ok=True)
                 raise
         return target
+
+    def scrub(self) -> None:
+        """Carry an SQLite log over into the file and empty it: removed rows are then on the disk no more.
+
+        Others who read meanwhile may keep the log for as long as they do; it is no error then.
+        """
+        if self.url.get_backend_name() != "sqlite":
+            return
+        with self._explained(), closing(self._ready().raw_connection()) as raw:
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _ready(self) -> Engine:
         if self._engine is not None:
@@ -313,6 +330,7 @@ def _explain(error: BaseException | None, name: str) -> StoreError:
         code, what, hint = EXPLANATIONS[number & 0xFF]
         return StoreError(f"the database {name}: {what}", code=code, hint=hint)
     if isinstance(error, OSError):
-        hint = FULL if error.errno in (28, 122) else PERMISSION  # ENOSPC, EDQUOT
-        return StoreError(f"the database {name}: {error.strerror or error}", code="store_unopened", hint=hint)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        code, hint = ("store_full", FULL) if full else ("store_unopened", PERMISSION)
+        return StoreError(f"the database {name}: {error.strerror or error}", code=code, hint=hint)
     return StoreError(f"the database {name} cannot be used: {error}")
