@@ -317,11 +317,7 @@ class Screener:
         per_frame = tuple(m.name for m in self.members if m.reads == "Image" and m.frames)
         frames: Gathered = Gathered("frame")
         clips: Gathered = Gathered("window")
-        for packed in worker.windows():
-            if not isinstance(packed, Packed):
-                case.warnings += packed["warnings"]
-                case.unread += packed.get("unread", [])
-                break
+        for packed in self._windows(case, worker):
             self._note(case, packed)
             times = [float(f["time_s"]) for f in packed.view["frames"]]
             request = Request(packed.view, per_frame, packed.arena_fd, packed.used, each=True)
@@ -339,11 +335,7 @@ class Screener:
             return
         heard: Gathered = Gathered("window")
         end_s = 0.0
-        for packed in worker.windows():
-            if not isinstance(packed, Packed):
-                case.warnings += packed["warnings"]
-                case.unread += packed.get("unread", [])
-                break
+        for packed in self._windows(case, worker):
             length = packed.view["samples"]["shape"][1] / packed.view["rate_hz"]
             span = (float(packed.view["start_s"]), float(packed.view["start_s"]) + length)
             end_s = span[1]
@@ -354,6 +346,23 @@ class Screener:
                 )
         case.duration_s = case.duration_s or end_s
         self._collect(case, heard.answers, heard.merge)
+
+    def _windows(self, case: Case, worker: Decoder) -> Iterator[Packed]:
+        """All windows of what is open; a stream that breaks off leaves what was read before, and says so."""
+        count = 0
+        try:
+            for packed in worker.windows():
+                if not isinstance(packed, Packed):
+                    case.warnings += packed["warnings"]
+                    case.unread += packed.get("unread", [])
+                    return
+                count += 1
+                yield packed
+        except Failed as e:
+            if not count:
+                raise
+            case.warnings.append(f"it breaks off: {e.message}")
+            case.unread.append("what comes after the damage")
 
     def _examine_members(self, case: Case, worker: Decoder) -> None:
         limits = self.settings.limits
