@@ -306,8 +306,7 @@ class Screener:
             names = self._readers("Image")
             answers = self._panel.examine(Request(packed.view, names, packed.arena_fd, packed.used))
             self._collect(case, answers, lambda findings: findings[0])
-            animated = int(packed.answer.get("frames", 1)) > 1
-        if animated and case.depth < self.settings.limits.depth:
+        if has_stills(case.container) and case.depth < self.settings.limits.depth:
             self._examine_members(case, worker)
 
     def _examine_video(self, case: Case, worker: Decoder) -> None:
@@ -481,6 +480,15 @@ class Gathered:
 
     def merge(self, findings: list[Finding]) -> Finding:
         return merge(findings, self.spans[: len(findings)], self.unit)
+
+
+def has_stills(container: Container | None) -> bool:
+    """Does a picture hold more than the one that is shown: an animation, or further pages?"""
+    if container is None:
+        return False
+    kinds = collections.Counter(part.kind for part in container.parts)
+    moving = kinds["acTL"] or kinds["ANIM"] or kinds["moov/trak"] or kinds["image"] > 1
+    return bool(moving) or container.media_type == "image/tiff"
 
 
 def most_severe(screening: Screening) -> Action:
