@@ -31,7 +31,6 @@ from assay.media.quality import estimated_quality
 from assay.media.views import Container
 from assay.signatures import digests
 from assay.types import (
-    Action,
     Evidence,
     Finding,
     Label,
@@ -489,13 +488,6 @@ def has_stills(container: Container | None) -> bool:
     kinds = collections.Counter(part.kind for part in container.parts)
     moving = kinds["acTL"] or kinds["ANIM"] or kinds["moov/trak"] or kinds["image"] > 1
     return bool(moving) or container.media_type == "image/tiff"
-
-
-def most_severe(screening: Screening) -> Action:
-    """The strongest action that the sample or anything inside of it calls for."""
-    order = list(Action)
-    own = screening.decision.action if screening.decision else Action.DELIVER
-    return max([own, *(most_severe(c) for c in screening.children)], key=order.index)
 
 
 def _now() -> datetime:
