@@ -19,10 +19,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from assay import __version__
 from assay.action.identity import sync_folder
 from assay.action.vault import Vault
 from assay.errors import StoreError
@@ -162,7 +162,13 @@ def _without_secrets(parts: list[_Part]) -> tuple[list[_Part], list[str]]:
 def _write(target: Path, parts: list[_Part]) -> None:
     files = {part.name: {"size": part.path.stat().st_size, "sha256": _digest(part.path)} for part in parts}
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    manifest = {"format": FORMAT, "assay": __version__, "schema": REVISION, "made_at": made, "files": files}
+    manifest = {
+        "format": FORMAT,
+        "assay": version("assay"),
+        "schema": REVISION,
+        "made_at": made,
+        "files": files,
+    }
     with _created(target) as file, tarfile.open(fileobj=file, mode="w:", format=tarfile.PAX_FORMAT) as tar:
         _add(tar, MANIFEST, io.BytesIO(content := json.dumps(manifest).encode()), len(content), 0)
         for part in parts:
