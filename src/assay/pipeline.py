@@ -428,11 +428,10 @@ class Screener:
 
     def context(self, case: Case) -> Context:
         """What fusion must know of the sample beside its findings."""
-        tables = case.container.quantisation if case.container is not None else ()
         return Context(
             media_family=family_of(case.sample.media_type),
             size_px=case.size_px,
-            quality=estimated_quality(tables[0]) if tables else None,
+            quality=quality_of(case),
             claims={m.name: m.claims for m in self.members},
             unread=tuple(case.unread),
         )
@@ -446,6 +445,7 @@ class Screener:
             size_px=case.size_px,
             duration_s=case.duration_s,
             preview=case.preview,
+            quality=quality_of(case),
             children=tuple(case.children),
         )
 
@@ -479,6 +479,12 @@ class Gathered:
 
     def merge(self, findings: list[Finding]) -> Finding:
         return merge(findings, self.spans[: len(findings)], self.unit)
+
+
+def quality_of(case: Case) -> int | None:
+    """The JPEG quality that its first table stands for, None where there is none."""
+    tables = case.container.quantisation if case.container is not None else ()
+    return estimated_quality(tables[0]) if tables else None
 
 
 def has_stills(container: Container | None) -> bool:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from assay.action.quarantine import Quarantine
+from assay.desk import retention
 from assay.errors import QuarantineError, StoreError
 from assay.report.contract import flatten, to_json
 from assay.signatures import testfile, trust
@@ -82,6 +83,9 @@ class Desk:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.history:
+            with self._noting():
+                retention.enforce_daily(self.settings)
         self.database.close()
 
     def known(self, sha256: str) -> str | None:
