@@ -59,6 +59,7 @@ class Row:
     codec: str
     quality: int
     condition: str  # "matched", "large" (portraits without a bona fide counterpart) or "native"
+    chroma: float  # of a portrait, 0 to 255: many of the bona fide ones are grey; -1 for other pictures
 
 
 def groups(path: Path) -> list[Group]:
@@ -79,7 +80,10 @@ def views(path: Path, group: Group) -> Iterator[tuple[Row, Pixels]]:
     with Image.open(path) as opened:
         source = _source(path, group, opened)
         picture = ImageOps.exif_transpose(opened).convert("RGB")
-    row = partial(Row, f"{group.name}/{path.name}", group.name, source, group.content, group.label)
+    chroma = chroma_of(picture) if group.content == "portrait" else -1.0
+    row = partial(
+        Row, f"{group.name}/{path.name}", group.name, source, group.content, group.label, chroma=chroma
+    )
     if group.native:
         yield row(min(picture.size), "native", 0, "native"), np.asarray(picture)
     for _ in range(group.views):
@@ -108,6 +112,12 @@ def _source(path: Path, group: Group, picture: Image.Image) -> str:
     if group.name == "opencv":  # left and right, before and after: one scene
         return "opencv:" + path.stem.rstrip("0123456789LRAB")
     return f"{group.name}:{path.stem}"
+
+
+def chroma_of(picture: Image.Image) -> float:
+    """Mean distance of the largest from the smallest colour channel, over a 16 x 16 reduction."""
+    small = np.asarray(picture.resize((16, 16), Image.Resampling.BOX)).astype(int)
+    return round(float((small.max(2) - small.min(2)).mean()), 1)
 
 
 def as_portrait(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
