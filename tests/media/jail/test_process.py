@@ -151,6 +151,18 @@ def test_a_caller_that_stops_early_ends_the_child(decoders):
             child.call({"op": "echo"}, timeout_s=5)
 
 
+def test_a_kill_from_another_thread_ends_the_wait(decoders):
+    with decoders.spawn() as child:
+        killer = threading.Timer(0.2, child.kill)
+        killer.start()
+        began = time.monotonic()
+        with pytest.raises(Failed) as caught:
+            child.call({"op": "spin"}, timeout_s=20)
+        assert time.monotonic() - began < 10
+        assert caught.value.code == "worker_crashed"
+        killer.join()
+
+
 def test_two_answers_are_too_many_for_a_call(decoders):
     with decoders.spawn() as child, pytest.raises(Failed, match="2 answers"):
         child.call({"op": "count", "n": 2}, timeout_s=5)

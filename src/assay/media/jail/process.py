@@ -150,7 +150,7 @@ class Zygote:
 
 
 class Child:
-    """One sandboxed process. For one thread at a time; close it in the end, whatever happened."""
+    """One sandboxed process. For one thread at a time, but for `kill`; close it in the end, whatever happened."""
 
     def __init__(
         self,
@@ -168,6 +168,7 @@ class Child:
         self._channel = Channel(sock)
         self._profile = profile
         self._warn = warn
+        self._lock = threading.Lock()
         self._usage: Usage | None = None
         self._status = 0
         self._watching = denials.wanted()
@@ -250,12 +251,13 @@ class Child:
         return self.kill()
 
     def kill(self) -> Usage:
-        """End it at once; it holds nothing that would be lost. May be called again."""
-        if self._usage is None:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            self._usage = self._reap()
-        return self._usage
+        """End it at once; it holds nothing that would be lost. May be called again, and from another thread."""
+        with self._lock:
+            if self._usage is None:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                self._usage = self._reap()
+            return self._usage
 
     def __enter__(self) -> Self:
         return self
@@ -270,7 +272,7 @@ class Child:
             self._channel.send(message, fds, timeout_s=timeout_s)
         except TooLate as e:
             raise _timed_out(timeout_s) from e
-        except (BrokenPipeError, ConnectionResetError) as e:
+        except OSError as e:
             raise self._post_mortem() from e
 
     def _hear(self, timeout_s: float, tick: Callable[[], None] | None) -> JSON:
@@ -324,7 +326,10 @@ class Child:
 
     def _post_mortem(self) -> Failed:
         """Why did it hang up?"""
-        _wait_for_end(self._pidfd, timeout_s=1.0)
+        with self._lock:
+            if self._usage is not None:
+                return Failed("the sandboxed process was ended while it worked", code="worker_crashed")
+            _wait_for_end(self._pidfd, timeout_s=1.0)
         cpu_s = self.kill().cpu_s
         limit = self._profile.cpu_s
         if self._status == -signal.SIGXCPU or (limit and self._status == -signal.SIGKILL and cpu_s >= limit):

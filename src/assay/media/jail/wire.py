@@ -95,7 +95,7 @@ class Channel:
                 head, sent = _first_bytes(self._sock)
             except BlockingIOError:
                 continue
-            except ConnectionResetError as e:
+            except OSError as e:
                 raise EOFError from e
             fds += sent
             return head
@@ -108,7 +108,7 @@ class Channel:
                 part = self._sock.recv(min(length - len(data), 1 << 20))
             except BlockingIOError:
                 continue
-            except ConnectionResetError:
+            except OSError:  # reset by the other end, or closed by another thread of ours
                 part = b""
             if not part:
                 raise EOFError
