@@ -22,6 +22,7 @@ from PIL import Image as Pillow
 
 from assay.errors import Failed, Refused, SampleError, Unsupported
 from assay.media import pixels
+from assay.media.animation import count_frames
 from assay.media.views import Image, JpegPlane, upright
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Decoded:
 
     view: Image
     warnings: tuple[str, ...] = ()
+    frames: int = 1  # of an animated picture; the view is the first
 
 
 @cache
@@ -93,6 +95,7 @@ def read_image(file: BinaryIO, limits: Mapping[str, float]) -> Decoded:
     picture = opened(file, limits, notes)
     kind = str(picture.format)
     depth = _bit_depth(picture, file)
+    frames = count_frames(picture, file, limits)
     picture, damaged = _loaded(picture, file, limits, notes)
     orientation = (
         1 if kind in ("HEIF", "TIFF") else _orientation(picture)
@@ -108,7 +111,7 @@ def read_image(file: BinaryIO, limits: Mapping[str, float]) -> Decoded:
         coded=coded, orientation=orientation, alpha=alpha, planes=planes,
         media_type=FORMATS[kind], bit_depth=depth, icc=icc,
     )  # fmt: skip
-    return Decoded(view, tuple(dict.fromkeys(notes)))
+    return Decoded(view, tuple(dict.fromkeys(notes)), frames)
 
 
 def opened(file: BinaryIO, limits: Mapping[str, float], notes: list[str]) -> Pillow.Image:

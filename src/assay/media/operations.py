@@ -119,8 +119,50 @@ def _image(opened: Opened, message: Mapping[str, Any], arena: ArenaWriter | None
         "view": pack(decoded.view, room),
         "preview": pack(small, room),
         "warnings": list(decoded.warnings),
+        "frames": decoded.frames,
     }
     yield answer | {"used": room.used}
+
+
+def _stills(opened: Opened, message: Mapping[str, Any], arena: ArenaWriter | None) -> Iterator[JSON]:
+    """Answer each still in turn, all in the one arena, as many as it holds; at the end what was left out."""
+    from assay.media.stills import read_stills
+
+    room = _needed(arena)
+    notes: list[str] = []
+    for still in read_stills(opened.file, message["limits"], notes):
+        if room.used + 2 * still.coded.nbytes > room.capacity:
+            notes.append("the later frames of the animation do not fit into memory and were not examined")
+            break
+        yield {"view": pack(still, room), "used": room.used}
+    yield {"end": True, "coverage": {"unread": []}, "warnings": notes}
+
+
+def _video(opened: Opened, message: Mapping[str, Any], _arena: ArenaWriter | None) -> Iterator[JSON]:
+    from assay.media.video import VideoReader
+
+    reader = VideoReader(opened.file, message["limits"])
+    opened.reader = reader
+    yield reader.described()
+
+
+def _audio(opened: Opened, message: Mapping[str, Any], _arena: ArenaWriter | None) -> Iterator[JSON]:
+    """Open a sound track. With ``optional`` a sample without any is no failure: it has 0 ``audio_streams``."""
+    from assay.media.audio import AudioReader, count_tracks
+
+    opened.reader = None
+    if message.get("optional") and not count_tracks(opened.file, message["limits"]):
+        yield {"audio_streams": 0}
+        return
+    reader = AudioReader(opened.file, message["limits"], stream=int(message.get("stream", 0)))
+    opened.reader = reader
+    yield reader.described()
+
+
+def _window(opened: Opened, _message: Mapping[str, Any], arena: ArenaWriter | None) -> Iterator[JSON]:
+    if opened.reader is None:
+        raise AssayError("a video or a sound track has to be opened first", code="nothing_opened")
+    yield opened.reader.window(_needed(arena))
 
 
 def _unpack(opened: Opened, message: Mapping[str, Any], _arena: ArenaWriter | None) -> Iterator[JSON]:
@@ -159,5 +201,14 @@ class _Arrayless:
         raise AssayError(f"a container may not hold an array of {array.nbytes} bytes", code="malformed_view")
 
 
-OPERATIONS: dict[str, Operation] = {"triage": _triage, "image": _image, "unpack": _unpack, "member": _member}
+OPERATIONS: dict[str, Operation] = {
+    "triage": _triage,
+    "image": _image,
+    "stills": _stills,
+    "video": _video,
+    "audio": _audio,
+    "window": _window,
+    "unpack": _unpack,
+    "member": _member,
+}
 _SERVER = Server()
