@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from assay.media.compiled import compiled
+
+N = TypeVar("N", np.int32, np.float64)
 
 
 @compiled("int32[:, ::1](Array(int32, 2, 'C', True))")
@@ -76,11 +80,12 @@ def shapes(rows: int, columns: int, sides: tuple[int, ...]) -> list[tuple[int, i
     return sorted(s for s in every if s[0] <= rows and s[1] <= columns and 2 * s[0] * s[1] <= rows * columns)
 
 
-def halved(counts: NDArray[np.int32]) -> NDArray[np.int32]:
+def halved(counts: NDArray[N]) -> NDArray[N]:
     """Add up squares of 2 x 2 cells; an odd last row or column is dropped."""
     rows, columns = counts.shape[0] // 2 * 2, counts.shape[1] // 2 * 2
     even = counts[:rows, :columns]
-    return even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]
+    total: NDArray[N] = even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]
+    return total
 
 
 def grown(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -92,3 +97,39 @@ def grown(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         for x in range(3):
             np.maximum(out, padded[y : y + rows, x : x + columns], out=out)
     return out
+
+
+@compiled(
+    "UniTuple(float64, 3)(Array(int32, 2, 'C', True), Array(int32, 2, 'C', True), Array(float64, 2, 'C', True), "
+    "int64, int64, int64)"
+)
+def most_surprising(
+    hits: NDArray[np.int32],
+    trials: NDArray[np.int32],
+    expected: NDArray[np.float64],
+    high: int,
+    wide: int,
+    fewest: int,
+) -> tuple[float, float, float]:
+    """The window in which hits among trials are least likely to be chance: (strength in nats, top, left).
+
+    `hits`, `trials` and `expected` (the sum of each trial's own chance) are summed-area tables; windows with fewer than
+    `fewest` trials are left out. The strength is Hoeffding's ``n KL(k / n, p)`` with the mean chance p, which holds
+    for trials of unequal chances, too; see `significance.log10_tail`.
+    """
+    best, place_y, place_x = 0.0, 0, 0
+    for y in range(hits.shape[0] - high):
+        for x in range(hits.shape[1] - wide):
+            n = trials[y + high, x + wide] - trials[y, x + wide] - trials[y + high, x] + trials[y, x]
+            k = hits[y + high, x + wide] - hits[y, x + wide] - hits[y + high, x] + hits[y, x]
+            if n < fewest or k == 0:
+                continue
+            e = expected[y + high, x + wide] - expected[y, x + wide] - expected[y + high, x] + expected[y, x]
+            if k <= e:
+                continue
+            strength = k * np.log(k / e)
+            if k < n:
+                strength += (n - k) * np.log((n - k) / (n - e))
+            if strength > best:
+                best, place_y, place_x = strength, y, x
+    return best, float(place_y), float(place_x)
