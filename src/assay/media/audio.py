@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from assay.media.jail.arena import ArenaWriter
+    from assay.media.streams import Room
     from assay.types import JSON
 
 WINDOW_S = 30
@@ -72,7 +72,7 @@ class AudioReader:
             "media_type": self._media_type,
         }
 
-    def window(self, arena: ArenaWriter) -> JSON:
+    def window(self, arena: Room) -> JSON:
         """Put the next samples into the arena and answer them as a clip, or the end with what was covered."""
         if self._rest is None:
             return self._end()

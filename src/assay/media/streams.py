@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import av
 import av.container
 
 from assay.errors import Failed, Refused
+from assay.media.views import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,13 @@ BROKEN = (
     av.FFmpegError, OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError,
     NotImplementedError, RuntimeError, struct.error,
 )  # fmt: skip
+
+
+class Room(Writer, Protocol):
+    """Where a window's arrays go: an arena that counts what is used."""
+
+    @property
+    def used(self) -> int: ...
 
 
 def opened(file: BinaryIO, limits: Mapping[str, float]) -> av.container.InputContainer:

@@ -20,7 +20,7 @@ from assay.media.views import Image, VideoClip, pack
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from assay.media.jail.arena import ArenaWriter
+    from assay.media.streams import Room
     from assay.types import JSON
 
 WINDOW_FRAMES = 8
@@ -59,7 +59,7 @@ class VideoReader:
             "media_type": index.media_type,
         }
 
-    def window(self, arena: ArenaWriter) -> JSON:
+    def window(self, arena: Room) -> JSON:
         """Put the next frames into the arena and answer them as a clip, or the end with what was covered."""
         if self._next is None:
             return self._end()
