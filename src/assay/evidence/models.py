@@ -188,7 +188,9 @@ def sessions(
     from onnxruntime.capi import onnxruntime_pybind11_state as native
 
     # onnxruntime's own errors have no parent in common
-    unloadable = tuple(e for e in vars(native).values() if isinstance(e, type) and issubclass(e, Exception))
+    unloadable: tuple[type[Exception], ...] = tuple(
+        e for e in vars(native).values() if isinstance(e, type) and issubclass(e, Exception)
+    )
     known = known if known is not None else _shipped()
     opened: dict[str, InferenceSession] = {}
     for model in chosen(names, known):
