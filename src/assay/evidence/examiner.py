@@ -6,6 +6,7 @@ request opens the weights and locks the door behind itself.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ def prepare() -> None:
 
     Not onnxruntime: importing it starts a thread, and a zygote must have one only. Each child imports it once.
     """
+    if len(registry.references()) > len(registry.BUILT_IN):
+        with contextlib.suppress(ImportError):  # a foreign detector's kernels may need what ours leave out
+            import scipy.linalg  # noqa: F401
     for _ in registry.entries():
         pass
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import numba
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 Kernel = TypeVar("Kernel", bound="Callable[..., object]")
 
@@ -20,10 +22,27 @@ def compiled(signature: str) -> Callable[[Kernel], Kernel]:
     """
 
     def decorate(function: Kernel) -> Kernel:
-        try:
-            kernel: Kernel = numba.njit(signature, cache=True, nogil=True, error_model="numpy")(function)
-        except (RuntimeError, OSError):  # "no locator available", or the folder cannot be written
-            kernel = numba.njit(signature, nogil=True, error_model="numpy")(function)
+        with _without_scipy():
+            try:
+                kernel: Kernel = numba.njit(signature, cache=True, nogil=True, error_model="numpy")(function)
+            except (RuntimeError, OSError):  # "no locator available", or the folder cannot be written
+                kernel = numba.njit(signature, nogil=True, error_model="numpy")(function)
         return kernel
 
     return decorate
+
+
+@contextmanager
+def _without_scipy() -> Iterator[None]:
+    """Keep numba from importing scipy.linalg, which takes longer than all else and serves matrix products only.
+
+    Where scipy is imported already it stays: whoever wants products in kernels of their own imports it first.
+    """
+    if "scipy" in sys.modules:
+        yield
+        return
+    sys.modules["scipy"] = None  # type: ignore[assignment]  # an import of it fails
+    try:
+        yield
+    finally:
+        del sys.modules["scipy"]
