@@ -7,6 +7,7 @@ request opens the weights and locks the door behind itself.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ def prepare() -> None:
     """
     if len(registry.references()) > len(registry.BUILT_IN):
         with contextlib.suppress(ImportError):  # a foreign detector's kernels may need what ours leave out
-            import scipy.linalg  # noqa: F401
+            importlib.import_module("scipy.linalg")
     for _ in registry.entries():
         pass
 
