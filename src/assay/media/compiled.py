@@ -38,11 +38,11 @@ def _without_scipy() -> Iterator[None]:
 
     Where scipy is imported already it stays: whoever wants products in kernels of their own imports it first.
     """
-    if "scipy" in sys.modules:
+    if "scipy.linalg" in sys.modules:
         yield
         return
-    sys.modules["scipy"] = None  # type: ignore[assignment]  # an import of it fails
+    sys.modules["scipy.linalg"] = None  # type: ignore[assignment]  # an import of it fails
     try:
         yield
     finally:
-        del sys.modules["scipy"]
+        del sys.modules["scipy.linalg"]
