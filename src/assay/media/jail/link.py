@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 _READY_S: Final = 300.0  # importing numba and compiling for an empty cache on a slow disk
 _CLOSE_S: Final = 2.0
-_THREADS: Final = {
+_SET: Final = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # huge pages: a picture's buffers are all fresh in a one-shot child
 }
 # What an interpreter and its libraries need to be found; a compromised decoder shall find no credentials in its memory.
 _KEPT: Final = (
@@ -40,7 +41,7 @@ _KEPT: Final = (
     "LD_PRELOAD",
     "ASSAY_JAIL_DEBUG",
 )
-_KEPT_PREFIXES: Final = ("PYTHON", "LC_", "NUMBA_", "XDG_", "COVERAGE_", "GLIBC_")
+_KEPT_PREFIXES: Final = ("PYTHON", "LC_", "NUMBA_", "XDG_", "COVERAGE_")
 
 
 class Gone(Exception):
@@ -126,7 +127,7 @@ class Link:
         return subprocess.Popen(
             [sys.executable, *_flags(), "-m", "assay.media.jail.zygote", str(fd)],
             pass_fds=[fd],
-            env=kept | _THREADS,
+            env=kept | _SET,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=None if loud else self._stderr,
