@@ -59,7 +59,7 @@ def check_detector(detector: Any, *, views: Views | None = None) -> None:
 
 def complaints(detector: Any, *, views: Views | None = None) -> list[str]:
     """List what a detector does wrong, one sentence each; an empty list is the aim."""
-    card = getattr(type(detector), "card", None)
+    card: Any = getattr(type(detector), "card", None)
     missing = [name for name in CARD if not hasattr(card, name)]
     if missing:
         return [

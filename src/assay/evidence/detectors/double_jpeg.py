@@ -243,7 +243,7 @@ def _outlined(
         cells[(labels == sizes.argmax()) & (dense > 0)] = 1
     if not cells.any():
         cells[part] = 1
-    ys, xs = np.nonzero(cells)
+    ys, xs = np.nonzero((cells > 0) & (against > 0))  # not the rim, which smoothing adds
     box = (int(xs.min()), int(ys.min()), int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1)
     return Patch(strength, cells, box)
 
