@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from assay.report.contract import schema
-from assay.signatures.testfile import content as testfile
+from assay.signatures.testfile import content as harmless
 from assay.testing import containers, images
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -28,7 +28,7 @@ def clean(tmp_path: Path) -> Path:
 @pytest.fixture
 def fake(tmp_path: Path) -> Path:
     path = tmp_path / "fake.png"
-    path.write_bytes(testfile())
+    path.write_bytes(harmless())
     return path
 
 
@@ -39,7 +39,14 @@ def lines(done: subprocess.CompletedProcess[bytes]) -> list[dict]:
 
 @pytest.mark.parametrize(
     ("names", "code"),
-    [(["clean"], 0), (["fake"], 1), (["garbage"], 0), (["empty"], 2), (["clean", "empty"], 2), (["empty", "fake"], 1)],
+    [
+        (["clean"], 0),
+        (["fake"], 1),
+        (["garbage"], 0),
+        (["empty"], 2),
+        (["clean", "empty"], 2),
+        (["empty", "fake"], 1),
+    ],
 )
 def test_the_exit_code_tells_found_from_trouble(
     assay: Run, clean: Path, fake: Path, tmp_path: Path, names: list[str], code: int
@@ -54,7 +61,9 @@ def test_strict_counts_an_inconclusive_verdict(assay: Run, clean: Path) -> None:
     assert assay("screen", "--no-history", "--strict", clean).returncode == 1
 
 
-def test_every_json_line_fits_the_schema_and_members_name_their_parent(assay: Run, fake: Path, tmp_path: Path) -> None:
+def test_every_json_line_fits_the_schema_and_members_name_their_parent(
+    assay: Run, fake: Path, tmp_path: Path
+) -> None:
     archive = tmp_path / "a.zip"
     archive.write_bytes(containers.zipped(first=("inner.png", fake.read_bytes())))
     (tmp_path / "empty.jpg").write_bytes(b"")
@@ -85,7 +94,7 @@ def test_csv_cells_cannot_be_formulas(assay: Run, fake: Path, tmp_path: Path) ->
 
 
 def test_standard_input_is_screened(assay: Run) -> None:
-    done = assay("screen", "--no-history", "--json", "-", input=testfile())
+    done = assay("screen", "--no-history", "--json", "-", input=harmless())
     assert done.returncode == 1
     assert lines(done)[0]["path"] == "-"
 
@@ -109,22 +118,28 @@ def test_a_dry_run_moves_and_stores_nothing(assay: Run, fake: Path, home: Path) 
     assert not list(home.rglob("*.db"))
 
 
-def test_without_a_passphrase_nothing_is_quarantined_and_the_error_says_what_to_do(assay: Run, fake: Path) -> None:
+def test_without_a_passphrase_nothing_is_quarantined_and_the_error_says_what_to_do(
+    assay: Run, fake: Path
+) -> None:
     done = assay("screen", "--quarantine", fake, stdin=subprocess.DEVNULL)
     assert done.returncode == 2
     assert b"passphrase" in done.stderr
     assert fake.exists()
 
 
-def test_what_the_policy_diverts_is_encrypted_and_can_be_released(assay: Run, fake: Path, tmp_path: Path) -> None:
+def test_what_the_policy_diverts_is_encrypted_and_can_be_released(
+    assay: Run, fake: Path, tmp_path: Path
+) -> None:
     env = {"ASSAY_PASSPHRASE": "correct horse battery staple"}
     done = assay("screen", "--quarantine", "--json", fake, env=env)
     assert b"back this up" in done.stderr
     assert not fake.exists()
     identifier = lines(done)[0]["quarantine_id"]
-    released = assay("quarantine", "release", identifier, "--to", tmp_path / "out.png", "--reason", "a test", env=env)
+    released = assay(
+        "quarantine", "release", identifier, "--to", tmp_path / "out.png", "--reason", "a test", env=env
+    )
     assert released.returncode == 0, released.stderr
-    assert (tmp_path / "out.png").read_bytes() == testfile()
+    assert (tmp_path / "out.png").read_bytes() == harmless()
 
 
 def test_the_history_knows_what_was_screened(assay: Run, fake: Path) -> None:
@@ -148,7 +163,9 @@ def test_a_report_is_written_whole_or_not_at_all(assay: Run, fake: Path, clean: 
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_a_report_that_cannot_be_written_is_told_before_the_screening(assay: Run, fake: Path, tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_told_before_the_screening(
+    assay: Run, fake: Path, tmp_path: Path
+) -> None:
     done = assay("screen", "--report", tmp_path / "nowhere" / "r.html", fake)
     assert done.returncode == 2
     assert b"cannot be written" in done.stderr
@@ -180,7 +197,9 @@ def test_two_runs_at_once_share_the_store(assay: Run, fake: Path, home: Path) ->
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
-def test_a_file_that_may_not_be_read_is_trouble_and_the_rest_goes_on(assay: Run, fake: Path, tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_read_is_trouble_and_the_rest_goes_on(
+    assay: Run, fake: Path, tmp_path: Path
+) -> None:
     locked = tmp_path / "locked.jpg"
     locked.write_bytes(b"x")
     locked.chmod(0)
