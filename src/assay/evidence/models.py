@@ -188,9 +188,8 @@ def sessions(
     from onnxruntime.capi import onnxruntime_pybind11_state as native
 
     # onnxruntime's own errors have no parent in common
-    unloadable: tuple[type[Exception], ...] = tuple(
-        e for e in vars(native).values() if isinstance(e, type) and issubclass(e, Exception)
-    )
+    own = [e for e in vars(native).values() if isinstance(e, type) and issubclass(e, Exception)]
+    unloadable: tuple[type[Exception], ...] = (RuntimeError, ValueError, *own)
     known = known if known is not None else _shipped()
     opened: dict[str, InferenceSession] = {}
     for model in chosen(names, known):
@@ -205,7 +204,7 @@ def sessions(
             opened[model.name] = onnxruntime.InferenceSession(
                 str(model.path(folder)), session_options(), providers=["CPUExecutionProvider"]
             )
-        except (*unloadable, RuntimeError, ValueError) as e:
+        except unloadable as e:
             first = str(e).partition("\n")[0][:300]
             hint = "is it an ONNX file of a version that this onnxruntime reads?"
             raise ModelError(
