@@ -67,7 +67,7 @@ class AudioReader:
             "duration_s": self._promised_s,
             "rate_hz": int(context.sample_rate or 0),
             "channels": int(context.channels or 0),
-            "codec": str(context.name),
+            "codec": str(context.codec.canonical_name),
             "audio_streams": self.tracks,
             "media_type": self._media_type,
         }
@@ -80,7 +80,7 @@ class AudioReader:
         rate_hz, samples = self._gathered()
         self._read_s += samples.shape[1] / rate_hz
         clip = AudioClip(
-            samples=samples, rate_hz=rate_hz, start_s=start_s, codec=str(self._stream.codec_context.name),
+            samples=samples, rate_hz=rate_hz, start_s=start_s, codec=str(self._stream.codec_context.codec.canonical_name),
             media_type=self._media_type,
         )  # fmt: skip
         return {"view": pack(clip, arena), "used": arena.used}

@@ -219,11 +219,11 @@ def _quantisation_tables(state: _State, body: bytearray) -> None:
     at = 0
     while at < len(body):
         wide, number = body[at] >> 4, body[at] & 15
-        values = np.frombuffer(body[at + 1 : at + 65 + 64 * wide], ">u2" if wide else np.uint8)
-        if wide > 1 or number > 3 or values.size != 64:
+        values = body[at + 1 : at + 65 + 64 * wide]
+        if wide > 1 or number > 3 or len(values) != 64 * (1 + wide):
             raise Failed("a quantisation table of the JPEG is malformed", code="jpeg_tables")
         table = np.zeros(64, np.uint16)
-        table[scans.ZIGZAG] = values
+        table[scans.ZIGZAG] = np.frombuffer(values, ">u2" if wide else np.uint8)
         state.quantisation[number] = table.reshape(8, 8)
         at += 65 + 64 * wide
 

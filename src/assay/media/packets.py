@@ -80,7 +80,7 @@ def read_index(file: BinaryIO, limits: Mapping[str, float]) -> Index:
             duration_s=measured,
             rate_hz=rate_hz,
             size=size,
-            codec=str(stream.codec_context.name),
+            codec=str(stream.codec_context.codec.canonical_name),
             media_type=streams.media_type(container),
             sounds=len(container.streams.audio),
             warnings=tuple(warnings),
