@@ -243,7 +243,8 @@ def _outlined(
         cells[(labels == sizes.argmax()) & (dense > 0)] = 1
     if not cells.any():
         cells[part] = 1
-    ys, xs = np.nonzero((cells > 0) & (against > 0))  # not the rim, which smoothing adds
+    core = (cells > 0) & (against > 0)  # without the rim, which smoothing adds
+    ys, xs = np.nonzero(core if core.any() else cells)
     box = (int(xs.min()), int(ys.min()), int(np.ptp(xs)) + 1, int(np.ptp(ys)) + 1)
     return Patch(strength, cells, box)
 
