@@ -126,3 +126,27 @@ def test_every_fit_rises_and_stays_within_what_its_sources_allow(fit, scores, se
 
 def test_renderings_of_one_source_share_its_weight(fit):
     assert fit.source_weights(["a", "a", "b"]).tolist() == [0.5, 0.5, 1.0]
+
+
+def test_a_detector_that_is_blind_to_half_of_all_fakes_can_say_little_against_one(fit, scores):
+    data = json.loads(scores.read_text(encoding="utf-8"))
+    about = data["detectors"]["learned_image"] | {"claims": ["full_synthesis"], "share": 0.5}
+    data["detectors"] = {"learned_image": about}
+    data["rows"] += [
+        r | {"sample": f"{r['sample']}!", "kind": "splice", "scores": {"learned_image": -9.0}}
+        for r in data["rows"]
+        if r["label"] == "fake"
+    ]
+    scores.write_text(json.dumps(data), encoding="utf-8")
+    fitted = fit.fit([scores])
+    llrs = [y for _, y in fitted["detectors"]["learned_image"]["cells"][0]["knots"]]
+    assert math.log(0.5) <= llrs[0] < -0.3
+    assert llrs[-1] > 0.5
+    assert set(fitted["groups"]["image/medium/learned_image"]["fakes"]) == {"full_synthesis", "splice"}
+
+
+def test_widening_keeps_order_and_is_nothing_for_a_detector_of_everything(fit):
+    llrs = np.linspace(-5, 5, 11)
+    assert fit.widened(llrs, 1.0) == pytest.approx(llrs)
+    assert np.all(np.diff(fit.widened(llrs, 0.5)) > 0)
+    assert fit.widened(llrs, 0.5).min() > math.log(0.5)

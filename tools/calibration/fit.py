@@ -4,7 +4,7 @@
 
 A scores file holds what a detector said of media that it was not trained on:
 
-    {"detectors": {"jpeg_grid": {"version": 1, "family": "jpeg"}},
+    {"detectors": {"jpeg_grid": {"version": 1, "family": "jpeg", "claims": ["splice"], "share": 0.5}},
      "rows": [{"sample": "id", "source": "who or what both sides of a split must not share", "label": "bona_fide" | "fake",
                "kind": "splice" (of fakes), "media_family": "image", "width": 800, "height": 600, "quality": 85 or null,
                "scores": {"jpeg_grid": 3.2}}]}
@@ -16,6 +16,10 @@ How: each source weighs the same, however many renderings of it there are. Score
 sources left out of bootstrap samples; both are cut at +- log(sources). The fused scores that thresholds are set on come
 from maps that never saw the source (cross-fitted, split by source); of its renderings, a bona fide source gives the
 highest, a fake one its median.
+
+A map is fitted on fakes of the kinds that its detector claims, and then widened to all fakes: of those, a `share` is of
+such kinds (a judgement), and to the others the detector is taken to be blind. So a detector of synthetic pictures that
+sees nothing can never say more against a fake than log(1 - share), for a splice looks honest to it.
 """
 
 from __future__ import annotations
@@ -66,6 +70,12 @@ class Cells:
     family: str
     media_family: str = "image"
     qualities: tuple[tuple[int, int], ...] = ((0, 100),)
+    claims: frozenset[str] = frozenset()  # kinds of fakes that its map is fitted on; empty: all
+    share: float = 1.0  # of such kinds among all fakes
+
+    def learns(self, row: Row) -> bool:
+        """Is this row one to fit the detector's map on?"""
+        return not row.fake or not self.claims or row.kind in self.claims
 
 
 @dataclass(slots=True)
@@ -86,15 +96,21 @@ def read_rows(paths: Sequence[Path]) -> tuple[dict[str, Cells], list[Row]]:
     for path in paths:
         data = json.loads(path.read_text(encoding="utf-8"))
         for name, about in data["detectors"].items():
-            qualities = tuple(tuple(q) for q in about.get("qualities", [[0, 100]]))
             detectors[name] = Cells(
-                about["version"], about["family"], about.get("media_family", "image"), qualities
+                about["version"],
+                about["family"],
+                about.get("media_family", "image"),
+                tuple((low, high) for low, high in about.get("qualities", [[0, 100]])),
+                frozenset(about.get("claims", ())),
+                about.get("share", 1.0),
             )
         for row in data["rows"]:
             known = joined.setdefault(row["sample"], {**row, "scores": {}})
             if (known["source"], known["label"]) != (row["source"], row["label"]):
                 raise SystemExit(f"{path}: sample {row['sample']} has another source or label elsewhere")
-            known["scores"] |= {k: float(v) for k, v in row["scores"].items() if v is not None}
+            known["scores"] |= {
+                k: float(v) for k, v in row["scores"].items() if v is not None and k in data["detectors"]
+            }
     return detectors, [_row(r) for r in joined.values()]
 
 
@@ -203,7 +219,7 @@ def cllr(llrs: Floats, fake: NDArray[np.bool_], weights: Floats) -> float:
 
 
 def fit_cell(
-    rows: Sequence[Row], detector: str, size: str, quality: tuple[int, int], seed: int
+    rows: Sequence[Row], detector: str, share: float, size: str, quality: tuple[int, int], seed: int
 ) -> Fitted | None:
     """Fit one detector under one condition; None where the sources are too few."""
     inside = [r for r in rows if _inside(r, detector, size, quality)]
@@ -214,7 +230,7 @@ def fit_cell(
     judged = {name: _left_out(inside, detector, fit, bound, seed) for name, fit in METHODS.items()}
     method = min(judged, key=lambda name: float(np.median(judged[name])))
     costs = judged[method]
-    cell = _cell(inside, detector, METHODS[method], size, quality, bound)
+    cell = _cell(inside, detector, METHODS[method], size, quality, share)
     low, high = np.quantile(costs, (0.05, 0.95))
     return Fitted(cell, method, float(np.median(costs)), (float(low), float(high)))
 
@@ -231,12 +247,14 @@ def _columns(rows: Sequence[Row], detector: str) -> tuple[Floats, NDArray[np.boo
 
 
 def _cell(
-    rows: Sequence[Row], detector: str, fit: Fit, size: str, quality: tuple[int, int], bound: float
+    rows: Sequence[Row], detector: str, fit: Fit, size: str, quality: tuple[int, int], share: float
 ) -> Cell:
     xs, ys = fit(*_columns(rows, detector))
     counts = tuple(len({r.source for r in rows if r.fake is side}) for side in (False, True))
+    bound = math.log(max(min(counts), 1))
+    ys = widened(np.clip(ys, -bound, bound), share)
     xs = np.array([round(x, 5) for x in xs.tolist()])
-    ys = np.array([round(y, 4) for y in np.clip(ys, -bound, bound).tolist()])
+    ys = np.array([round(y, 4) for y in ys.tolist()])
     keep = np.concatenate([[True], np.diff(xs) > 0])
     return Cell(
         size,
@@ -245,6 +263,12 @@ def _cell(
         tuple(np.maximum.accumulate(ys[keep]).tolist()),
         (counts[0], counts[1]),
     )
+
+
+def widened(llrs: Floats, share: float) -> Floats:
+    """Turn LLRs of some kinds of fakes into those of all fakes, the others looking bona fide to the detector."""
+    wide: Floats = np.log(share * np.exp(llrs) + 1 - share)
+    return wide
 
 
 def _left_out(rows: Sequence[Row], detector: str, fit: Fit, bound: float, seed: int) -> Floats:
@@ -271,8 +295,12 @@ def fit_maps(rows: Sequence[Row], detectors: Mapping[str, Cells], seed: int) -> 
     """Fit every detector under every condition that has sources enough."""
     found: dict[str, list[Fitted]] = {}
     for name, about in detectors.items():
-        mine = [r for r in rows if r.context.media_family == about.media_family]
-        cells = [fit_cell(mine, name, size, q, seed) for size, _ in tables.SIZES for q in about.qualities]
+        mine = [r for r in rows if r.context.media_family == about.media_family and about.learns(r)]
+        cells = [
+            fit_cell(mine, name, about.share, size, q, seed)
+            for size, _ in tables.SIZES
+            for q in about.qualities
+        ]
         found[name] = [c for c in cells if c is not None]
     return found
 
@@ -285,10 +313,11 @@ def refit(
     for name, cells in fitted.items():
         again = []
         for f in cells:
-            inside = [r for r in rows if _inside(r, name, f.cell.size, f.cell.quality)]
+            own = [r for r in rows if detectors[name].learns(r)]
+            inside = [r for r in own if _inside(r, name, f.cell.size, f.cell.quality)]
             if len({r.fake for r in inside}) == 2:
-                bound = math.log(min(f.cell.sources))
-                again.append(_cell(inside, name, METHODS[f.method], f.cell.size, f.cell.quality, bound))
+                share = detectors[name].share
+                again.append(_cell(inside, name, METHODS[f.method], f.cell.size, f.cell.quality, share))
         maps[name] = ScoreMap(detectors[name].version, detectors[name].media_family, tuple(again))
     return maps
 
@@ -362,6 +391,8 @@ def describe(
                 "version": detectors[name].version,
                 "media_family": detectors[name].media_family,
                 "family": detectors[name].family,
+                "claims": sorted(detectors[name].claims),
+                "share": detectors[name].share,
                 "cells": [_plain(f) for f in cells],
             }
             for name, cells in fitted.items()

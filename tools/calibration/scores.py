@@ -52,6 +52,9 @@ SYNTHETIC = 70  # of one generator's portraits
 GENERATORS = ("sd3", "gemini", "comfyui")
 SPLICED = {"scene", "people"}  # content that is spliced, every second picture of it
 DONOR_BYTES = 1 << 20  # larger files would cost more to open than everything else
+SHARE = (
+    0.5  # of the kinds that a detector claims among all fakes: a judgement, half synthetic and half altered
+)
 Floats = NDArray[np.float64]
 
 
@@ -191,7 +194,10 @@ class Panel:
     @property
     def cards(self) -> dict[str, Any]:
         every = [d.card for d in self._others] + ([LearnedImage.card] if self._learned else [])
-        return {c.name: {"version": c.version, "family": c.family} for c in every}
+        return {
+            c.name: {"version": c.version, "family": c.family, "claims": sorted(c.claims), "share": SHARE}
+            for c in every
+        }
 
     def row(self, r: Rendering) -> dict[str, Any]:
         view = read_image(io.BytesIO(r.data), LIMITS).view
