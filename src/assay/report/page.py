@@ -5,29 +5,41 @@ from __future__ import annotations
 import contextlib
 import html
 import os
+from bisect import insort
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import resources
 
 from assay.errors import ConfigError
 from assay.report import pictures
-from assay.report.escape import printable
-from assay.report.table import found, troubled, word
-from assay.types import Evidence, Label, Outcome, Screening
+from assay.report.article import article, text, tone, tone_of
+from assay.report.table import calm, found, sentence, split_summary, word
+from assay.types import Label, Screening, Status
 
-MOST_PICTURES = 12 << 20  # bytes of encoded pictures
-MOST_FINDS = 500  # told in full; the rest in one line each
-MOST_ROWS = 10_000
+# Bytes in the page; together with the style and the frame under 20 MB whatever a folder holds.
+MOST_PICTURES = 11_000_000
+MOST_ARTICLES = 4_500_000  # their text
+MOST_TABLE = 3_500_000
+MOST_FINDS = 500
+MOST_VOUCHED = 50
 NEAREST = 50
-TEXT = 600  # characters of a sentence that a sample may contribute to
-CLASSES = {"fake": "fake", "fake, declared": "declared", "bona fide": "fine", "nothing found": "fine"}
-OUTCOMES = {
-    Outcome.NOT_APPLICABLE: "not applicable",
-    Outcome.FAILED: "failed",
-    Outcome.TIMED_OUT: "timed out",
-    Outcome.SCORED: "scored",
+MOST_TROUBLED = 200
+MOST_CAVEATS = 12
+UNMEASURED = 4.6  # nats: stands in for a threshold where there is none, to order the nearest
+MEANINGS = {
+    "fake": "The evidence is over the threshold, or decisive.",
+    "fake, declared": "The sample itself says that a machine made or altered it.",
+    "bona fide": "Positive evidence that it is what it claims to be.",
+    "conflicting": "Evidence for fake and against it: a person must look.",
+    "unstable": "The evidence changes with small changes of the sample.",
+    "too little": "Some evidence, too little to call it fake.",
+    "nothing found": "No trace that this panel knows. That is no proof that it is genuine.",
+    "not covered": "Nothing found, and for such media it was not measured what that is worth.",
+    "refused": "Over a limit, encrypted or turned away. Not examined.",
+    "failed": "Could not be read or examined.",
+    "unsupported": "Not a kind of media that Assay reads.",
 }
 
 
@@ -35,8 +47,36 @@ OUTCOMES = {
 class Entry:
     """One sample that is told in full."""
 
-    screening: Screening  # without preview
+    number: int  # in order of arrival
+    screening: Screening  # without preview, heat and children
     shots: list[pictures.Shot]
+    stripped: bool = False
+
+    @property
+    def size(self) -> int:
+        return sum(shot.size for shot in self.shots)
+
+
+@dataclass(slots=True)
+class Ranking:
+    """The first few of many, by a key."""
+
+    most: int
+    key: Callable[[Screening], tuple[float, ...]]
+    entries: list[Entry] = field(default_factory=list)
+    offered: int = 0
+
+    def offer(self, s: Screening, number: int) -> None:
+        """Keep it if it ranks among the first; only then are its pictures encoded."""
+        self.offered += 1
+        if len(self.entries) >= self.most and self.key(s) >= self.key(self.entries[-1].screening):
+            return
+        insort(
+            self.entries,
+            Entry(number, _lean(s), pictures.shots(s)),
+            key=lambda e: (*self.key(e.screening), e.number),
+        )
+        del self.entries[self.most :]
 
 
 @dataclass(slots=True)
@@ -45,11 +85,14 @@ class Page:
 
     path: str
     temporary: str
-    finds: list[Entry] = field(default_factory=list)
-    near: list[Entry] = field(default_factory=list)
-    rows: list[str] = field(default_factory=list)
+    finds: Ranking = field(default_factory=lambda: Ranking(MOST_FINDS, _severity))
+    near: Ranking = field(default_factory=lambda: Ranking(NEAREST, _margin))
+    vouched: Ranking = field(default_factory=lambda: Ranking(MOST_VOUCHED, _margin))
+    troubled: list[Screening] = field(default_factory=list)
+    rows: list[tuple[int, str]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    spent: int = 0
+    caveats: Counter[str] = field(default_factory=Counter)
+    listed: int = 0  # bytes of rows
 
     @classmethod
     def open(cls, path: str) -> Page:
@@ -72,33 +115,7 @@ class Page:
     def add(self, screening: Screening) -> None:
         """Take a sample and what was inside of it."""
         self._add(screening, 0)
-
-    def _add(self, s: Screening, depth: int) -> None:
-        self.counts[word(s)] += 1
-        if len(self.rows) < MOST_ROWS:
-            self.rows.append(_row(s, depth))
-        if found(s) or (s.verdict is not None and s.verdict.label is Label.BONA_FIDE):
-            if len(self.finds) < MOST_FINDS:
-                self.finds.append(self._entry(s))
-        elif s.verdict is not None and s.verdict.evidence:
-            self._near(s)
-        for child in s.children:
-            self._add(child, depth + 1)
-
-    def _near(self, s: Screening) -> None:
-        """Keep the inconclusive samples that came nearest to their threshold."""
-        if len(self.near) >= NEAREST and _margin(s) >= _margin(self.near[-1].screening):
-            return
-        self.near.append(self._entry(s))
-        self.near.sort(key=lambda e: _margin(e.screening))
-        for dropped in self.near[NEAREST:]:
-            self.spent -= sum(shot.size for shot in dropped.shots)
-        del self.near[NEAREST:]
-
-    def _entry(self, s: Screening) -> Entry:
-        shots = pictures.shots(s) if self.spent < MOST_PICTURES else []
-        self.spent += sum(shot.size for shot in shots)
-        return Entry(s, shots)
+        self._make_room()
 
     def write(self, *, detectors: Sequence[tuple[str, str, str]], stopped: bool = False) -> None:
         """Write the page in one step: either all of it or nothing.
@@ -122,7 +139,78 @@ class Page:
                 f"the report cannot be written: {(e.strerror or str(e)).lower()}", hint="Make room."
             ) from e
 
-    def _html(self, detectors: Sequence[tuple[str, str, str]], *, stopped: bool) -> Iterable[str]:
+    def _add(self, s: Screening, depth: int) -> None:
+        number = sum(self.counts.values())
+        self.counts[word(s)] += 1
+        self._list(s, number, depth)
+        v = s.verdict
+        if v is None:
+            if len(self.troubled) < MOST_TROUBLED:
+                self.troubled.append(_lean(s))
+        elif found(s):
+            if v.evidence or not s.children:  # a container that only carries a find is told by its member
+                self.finds.offer(s, number)
+        elif v.label is Label.BONA_FIDE:
+            self.vouched.offer(s, number)
+        elif v.evidence:
+            self.near.offer(s, number)
+        for child in s.children:
+            self._add(child, depth + 1)
+
+    def _list(self, s: Screening, number: int, depth: int) -> None:
+        row = _row(s, number, depth)
+        room = MOST_TABLE if found(s) or s.verdict is None else MOST_TABLE * 4 // 5  # what matters finds room
+        if self.listed + len(row) <= room:
+            self.listed += len(row.encode())
+            self.rows.append((number, row))
+        if calm(s) and s.verdict is not None:
+            self.caveats[split_summary(s.verdict.summary)[1]] += 1
+
+    def _make_room(self) -> None:
+        """Take the pictures from whoever ranks last, until the rest fits."""
+        ranked = [*self.finds.entries, *self.near.entries, *self.vouched.entries]
+        over = sum(e.size for e in ranked) - MOST_PICTURES
+        for entry in reversed(ranked):
+            if over <= 0:
+                return
+            if entry.shots:
+                over -= entry.size
+                entry.shots, entry.stripped = [], True
+
+    def _html(self, detectors: Sequence[tuple[str, str, str]], *, stopped: bool) -> Iterator[str]:
+        yield from self._head(stopped=stopped)
+        spent = 0
+        told: set[int] = set()
+        for title, words, ranking in (
+            ("What was found", "", self.finds),
+            ("Nearest to the threshold", "Inconclusive samples, those with most evidence first.", self.near),
+            ("Shown to be bona fide", "", self.vouched),
+        ):
+            if not ranking.entries and ranking is not self.finds:
+                continue
+            brief = ranking is not self.finds
+            yield f'<h2 id="{title.split()[0].lower()}">{title}</h2>'
+            if words:
+                yield f'<p class="soft">{words}</p>'
+            if not ranking.entries:
+                yield "<p>Nothing was found. That does not prove that everything is genuine: see what was not covered.</p>"
+            shown = 0
+            for e in ranking.entries:
+                made = article(e.screening, [], f"s{e.number}", brief=brief, stripped=e.stripped)
+                if spent + len(made.encode()) > MOST_ARTICLES:
+                    break
+                spent += len(made.encode())
+                shown += 1
+                told.add(e.number)
+                yield article(e.screening, e.shots, f"s{e.number}", brief=brief) if e.shots else made
+            if ranking.offered > shown:
+                yield f'<p class="soft">{ranking.offered - shown:,} more: see the list of all samples.</p>'
+        yield from self._trouble()
+        yield from self._all(told)
+        yield from _panel(detectors)
+        yield "</main></body></html>\n"
+
+    def _head(self, *, stopped: bool) -> Iterator[str]:
         now = datetime.now(UTC).astimezone()
         style = resources.files(__package__).joinpath("page.css").read_text("utf-8")
         total = sum(self.counts.values())
@@ -130,122 +218,121 @@ class Page:
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
+            '<meta name="referrer" content="no-referrer">'
             f"<title>Assay report, {now:%Y-%m-%d %H:%M}</title><style>{style}</style></head><body>"
-            f'<header><h1>Assay report</h1><p class="soft">{total} sample{"s" if total != 1 else ""}, '
-            f"{now:%Y-%m-%d %H:%M:%S %z}{', stopped before the end' if stopped else ''}</p></header>"
+            f'<header class="top"><p class="soft">Assay report · {now:%Y-%m-%d %H:%M %z}</p><h1>{self._headline(total)}</h1>'
+            + ("<p><b>The screening was stopped before its end.</b></p>" if stopped else "")
+            + '</header><main><dl class="counts">'
         )
-        yield (
-            '<ul class="counts">'
-            + "".join(f"<li><b>{n}</b> {html.escape(w)}</li>" for w, n in self.counts.most_common())
-            + "</ul>"
-        )
-        yield '<main><h2 id="found">What was found</h2>'
-        if not self.finds:
-            yield "<p>Nothing was found. That does not prove that everything is genuine: see below what was not covered.</p>"
-        yield from (_article(e, f"f{k}") for k, e in enumerate(self.finds))
-        if self.near:
-            yield f'<h2 id="near">Nearest to the threshold</h2><p class="soft">The {len(self.near)} inconclusive samples with most evidence, strongest first.</p>'
-            yield from (_article(e, f"n{k}") for k, e in enumerate(self.near))
-        yield '<h2 id="all">All samples</h2><div class="scroll"><table><thead><tr><th>Verdict</th><th>Name</th><th>What it says</th></tr></thead><tbody>'
-        yield from self.rows
+        for w, meaning in MEANINGS.items():
+            if self.counts[w]:
+                yield f'<div class="{tone_of(w)}"><dt><b>{self.counts[w]:,}</b> <span class="word">{w}</span></dt><dd>{meaning}</dd></div>'
+        yield "</dl>"
+        if any(e.shots for r in (self.finds, self.near, self.vouched) for e in r.entries):
+            yield (
+                '<p class="soft show">Pictures are blurred until you click on them. '
+                '<input type="checkbox" id="everything"><label for="everything">Show all pictures</label></p>'
+            )
+
+    def _headline(self, total: int) -> str:
+        fakes, declared = self.counts["fake"], self.counts["fake, declared"]
+        broken = sum(self.counts[str(w)] for w in Status)
+        noun = "sample" if total == 1 else "samples"
+        parts = [f"{_of(fakes, total, noun)} called fake" if fakes else ""]
+        if declared:
+            count = f"{declared:,} more" if fakes else f"{declared:,} of {total:,} {noun}"
+            says = "says itself that a machine made or altered it"
+            plural = "say themselves that a machine made or altered them"
+            parts.append(f"{count} {says if declared == 1 else plural}")
+        if not fakes and not declared:
+            parts.append(f"Nothing found in {total:,} {noun}")
+        if broken:
+            parts.append(f"{broken:,} could not be examined")
+        return html.escape("; ".join(p for p in parts if p)) + "."
+
+    def _trouble(self) -> Iterator[str]:
+        if not self.troubled:
+            return
+        yield '<h2 id="trouble">Could not be examined</h2><div class="scroll"><table class="list"><thead><tr><th scope="col">Status</th><th scope="col">Name</th><th scope="col">Why, and what to do</th></tr></thead><tbody>'
+        for s in self.troubled:
+            p = s.error
+            says = f"{sentence(p.message)} {sentence(p.hint)}" if p else ""
+            yield f'<tr><td class="{tone(s)}">{html.escape(word(s))}</td><td>{text(s.path, 200)}</td><td>{text(says, 400)}</td></tr>'
         yield "</tbody></table></div>"
-        if total > len(self.rows):
-            yield f'<p class="soft">{total - len(self.rows)} more samples are not listed; use --json for all of them.</p>'
-        yield from _panel(detectors)
-        yield "</main></body></html>\n"
+        more = sum(self.counts[str(w)] for w in Status) - len(self.troubled)
+        if more > 0:
+            yield f'<p class="soft">{more:,} more: see the list of all samples.</p>'
+
+    def _all(self, told: set[int]) -> Iterator[str]:
+        yield '<h2 id="all">All samples</h2><div class="scroll"><table class="list samples"><thead><tr><th scope="col">Verdict</th><th scope="col">Name</th><th scope="col">What it says</th></tr></thead><tbody>'
+        for number, row in self.rows:
+            yield row if number in told else row.replace(f'<a href="#s{number}">', "<a>", 1)
+        yield "</tbody></table></div>"
+        missing = sum(self.counts.values()) - len(self.rows)
+        if missing > 0:
+            yield f'<p class="soft">{missing:,} more samples are not listed here; <code>--json</code> has all of them.</p>'
+        caveats = [(t, n) for t, n in self.caveats.most_common(MOST_CAVEATS) if t]
+        if caveats:
+            yield '<h3 class="caveats">What finding nothing is worth</h3><ul class="plain">'
+            yield from (
+                f"<li><b>{n:,} sample{'s' if n != 1 else ''}:</b> {text(t, 1500)}</li>" for t, n in caveats
+            )
+            yield "</ul>"
 
 
-def _margin(s: Screening) -> float:
-    """How far the evidence stays below its threshold, in nats."""
+def _severity(s: Screening) -> tuple[float, ...]:
+    """Undeclared fakes first, then by strength."""
     v = s.verdict
-    return 0.0 if v is None else (v.threshold if v.threshold is not None else 4.6) - v.llr
+    return (float(v.disclosed is True), -v.llr) if v else (2.0, 0.0)
 
 
-def _article(entry: Entry, identity: str) -> str:
-    s = entry.screening
-    subject = _text(s.path.rpartition("/")[2], 60)
-    figures = [pictures.figure(shot, f"{identity}-{k}", subject) for k, shot in enumerate(entry.shots)]
-    media = f'<div class="strip">{"".join(figures)}</div>' if len(figures) > 1 else "".join(figures)
-    verdict = s.verdict
-    parts = [
-        f'<article class="{CLASSES.get(word(s), "unsure")}"><header><span class="word">{html.escape(word(s))}</span>'
-        f"<h3>{_text(s.path)}</h3></header>",
-        f'<p class="summary">{_text(verdict.summary if verdict else "", 2000)}</p>',
-        f'<div class="body{" wide" if len(figures) != 1 else ""}">{media}<div>',
-    ]
-    if verdict is not None:
-        parts.append(pictures.timeline(verdict.evidence, s.duration_s or 0.0))
-        parts.append(_evidence_table(verdict.evidence))
-    parts.append(_details(s))
-    parts.append("</div></div></article>")
-    return "".join(parts)
+def _margin(s: Screening) -> tuple[float, ...]:
+    """How far the evidence stays below its threshold, in nats; at equal distance, what marks a place stands first."""
+    v = s.verdict
+    if v is None:
+        return (0.0, 0.0)
+    places = sum(bool(e.finding.regions) for e in v.evidence)
+    return (v.threshold if v.threshold is not None else UNMEASURED) - v.llr, -float(places)
 
 
-def _evidence_table(evidence: Sequence[Evidence]) -> str:
-    spoke = [e for e in evidence if e.finding.outcome is not Outcome.NOT_APPLICABLE]
-    silent = [e for e in evidence if e.finding.outcome is Outcome.NOT_APPLICABLE]
-    rows = "".join(_evidence_row(e) for e in sorted(spoke, key=lambda e: -(e.llr or 0.0)))
-    names = ", ".join(f"{html.escape(e.detector)} ({_text(e.finding.reasons[0].text, 120)})" for e in silent)
-    return (
-        '<table class="evidence"><thead><tr><th>Detector</th><th class="number">Points</th><th>What it says</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
-        + (f'<p class="soft">Not applicable here: {names}.</p>' if names else "")
-    )
+def _lean(s: Screening) -> Screening:
+    """Without what is heavy."""
+    v = s.verdict
+    if v is not None:
+        light = tuple(replace(e, finding=replace(e.finding, heat=None)) for e in v.evidence)
+        v = replace(v, evidence=light)
+    return replace(s, verdict=v, preview=None, children=())
 
 
-def _evidence_row(e: Evidence) -> str:
-    points = "not counted" if e.llr is None else f"{e.llr:+.2f}"
-    if e.finding.outcome is not Outcome.SCORED:
-        points = OUTCOMES[e.finding.outcome]
-    said = "".join(f"<li>{_text(r.text)}</li>" for r in e.finding.reasons[:12])
-    return f'<tr><td>{html.escape(e.detector)}</td><td class="number" data-name="Points">{points}</td><td><ul>{said}</ul></td></tr>'
-
-
-def _details(s: Screening) -> str:
-    v, d, sample = s.verdict, s.decision, s.sample
-    facts = [
-        ("Kinds", ", ".join(v.kinds).replace("_", " ") if v and v.kinds else ""),
-        ("Probability", f"{v.probability:.1%} of being fake, at a prior of {v.prior:g}" if v else ""),
-        (
-            "Evidence",
-            f"{v.llr:+.2f} points (nats); threshold {f'{v.threshold:.2f}' if v.threshold is not None else 'none for this group'}"
-            if v
-            else "",
-        ),
-        ("Policy", f"{d.action} (rule {d.rule})" if d else ""),
-        ("Quarantine", s.quarantine_id or ""),
-        ("Covered", ", ".join(v.coverage.examined) if v else ""),
-        ("Not covered", "; ".join(v.coverage.blind_spots).replace("_", " ") if v else ""),
-        ("Notes", "; ".join(s.warnings[:8])),
-        (
-            "Type",
-            f"{sample.media_type}, {sample.size:,} bytes"
-            + (f", {s.size_px[0]} x {s.size_px[1]} pixels" if s.size_px else ""),
-        ),
-        ("SHA-256", sample.sha256),
-        ("Screened", s.screened_at.astimezone().strftime("%Y-%m-%d %H:%M:%S %z")),
-    ]
-    listed = "".join(f"<dt>{name}</dt><dd>{_text(text)}</dd>" for name, text in facts if text)
-    return f"<details><summary>How sure, what was covered, and the sample itself</summary><dl>{listed}</dl></details>"
-
-
-def _row(s: Screening, depth: int) -> str:
+def _row(s: Screening, number: int, depth: int) -> str:
     name = s.path.rpartition("!")[2] if depth else s.path
-    says = s.verdict.summary if s.verdict else f"{s.error.message}. {s.error.hint}" if s.error else ""
-    kind = "trouble" if troubled(s) else CLASSES.get(word(s), "unsure")
-    return f'<tr><td class="{kind}">{html.escape(word(s))}</td><td>{"└ " * (depth > 0)}{_text(name, 200)}</td><td>{_text(says, 300)}</td></tr>'
-
-
-def _panel(detectors: Sequence[tuple[str, str, str]]) -> Iterable[str]:
-    yield '<h2 id="panel">What was used</h2><div class="scroll"><table><thead><tr><th>Detector</th><th>What it reads</th></tr></thead><tbody>'
-    for name, summary, unavailable in detectors:
-        missing = f" <b>Not used: {_text(unavailable, 200)}</b>" if unavailable else ""
-        yield f"<tr><td>{html.escape(name)}</td><td>{html.escape(summary)}{missing}</td></tr>"
-    yield (
-        '</tbody></table></div><p class="soft">Points are log-likelihood ratios in nats: +2.3 makes a fake ten times as likely as before, '
-        "-2.3 ten times less. “Nothing found” means just that: this panel saw no trace that it knows.</p>"
+    if s.verdict is not None:
+        first, rest = split_summary(s.verdict.summary)
+        says = first if calm(s) or found(s) else f"{first} {rest}"
+    else:
+        says = sentence(s.error.message) if s.error else ""
+    inside = f'<span class="inside" style="margin-left:{min(depth, 4) - 1}rem">└</span> ' if depth else ""
+    return (
+        f'<tr><td class="{tone(s)}">{html.escape(word(s))}</td><td>{inside}<a href="#s{number}">{text(name, 160)}</a></td>'
+        f"<td>{text(says, 300)}</td></tr>"
     )
 
 
-def _text(text: str, limit: int = TEXT) -> str:
-    return html.escape(printable(text, limit=limit))
+def _of(n: int, total: int, noun: str) -> str:
+    return f"{n:,} of {total:,} {noun} {'is' if n == 1 else 'are'}"
+
+
+def _panel(detectors: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    yield '<h2 id="panel">What was used</h2><div class="scroll"><table class="list"><thead><tr><th scope="col">Detector</th><th scope="col">What it reads</th></tr></thead><tbody>'
+    for name, summary, unavailable in detectors:
+        missing = f" <b>Not used: {text(sentence(unavailable), 200)}</b>" if unavailable else ""
+        yield f"<tr><td>{text(name.replace('_', ' '), 60)}</td><td>{text(sentence(summary), 300)}{missing}</td></tr>"
+    yield (
+        '</tbody></table></div><h2 id="reading">How to read this</h2><ul class="plain">'
+        "<li><b>Points</b> say how strongly a trace speaks: +2.3 makes a fake ten times as likely as before, -2.3 ten times less "
+        "likely (log-likelihood ratios in nats). <b>Not counted</b> is shown, but its reliability for such media was not measured.</li>"
+        "<li><b>The threshold</b> is set so that a known share of bona fide media, and no more, would reach it.</li>"
+        "<li><b>The probability</b> holds if, before anything was examined, it was as likely fake as stated beside it. "
+        "Where fakes are rarer than that, it is too high.</li>"
+        "<li><b>Nothing found</b> means just that. What is listed as not covered was not looked for.</li></ul>"
+    )

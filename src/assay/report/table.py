@@ -28,6 +28,10 @@ COLOURS = {
 }
 WORD_WIDTH = 16
 INDENT = " " * (WORD_WIDTH + 2)
+SOME_EVIDENCE = 1.0  # nats: from here on a summary names what points to a fake
+MOST_NOTES = 4
+MOST_CAVEATS = 6
+MOST_LETTERS = 2000  # of one sentence or note that a sample may have had a word in
 
 
 def word(screening: Screening) -> str:
@@ -52,13 +56,55 @@ def troubled(screening: Screening) -> bool:
     return screening.status in (Status.REFUSED, Status.FAILED)
 
 
+def calm(screening: Screening) -> bool:
+    """Was nothing found, with nothing to add but what that is worth?
+
+    Such samples are most of any folder. They take one line; what finding nothing is worth is said once for all.
+    """
+    v, d = screening.verdict, screening.decision
+    return (
+        v is not None
+        and v.why in (Why.NOTHING_FOUND, Why.NOT_COVERED)
+        and not v.kinds
+        and v.llr < SOME_EVIDENCE
+        and not screening.warnings
+        and screening.quarantine_id is None
+        and (d is None or d.action is Action.DELIVER)
+    )
+
+
+def split_summary(summary: str) -> tuple[str, str]:
+    """The first sentence, and all that follows it.
+
+    Examples
+    --------
+    >>> split_summary("No sign found. There is no threshold of 1.5.")
+    ('No sign found.', 'There is no threshold of 1.5.')
+    """
+    first, stop, rest = summary.partition(". ")
+    return (f"{first}.", rest) if stop else (summary, "")
+
+
+def sentence(text: str) -> str:
+    """Write a capital first and a stop at the end.
+
+    Examples
+    --------
+    >>> sentence("ask the sender again ")
+    'Ask the sender again.'
+    """
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if not text or text.endswith((".", "!", "?", ":")) else ".")
+
+
 @dataclass(slots=True)
 class Table:
-    """Prints screenings as they come and counts them for the last line."""
+    """Prints screenings as they come and counts them for the last lines."""
 
     width: int
     colour: bool
     counts: Counter[str] = field(default_factory=Counter)
+    caveats: Counter[tuple[str, str]] = field(default_factory=Counter)
     quarantined: int = 0
 
     def paragraph(self, screening: Screening, *, quiet: bool = False) -> str:
@@ -72,45 +118,60 @@ class Table:
         return "\n".join(lines)
 
     def closing(self, elapsed_s: float, *, stopped: bool = False) -> str:
+        """Count what was seen, and say once what finding nothing is worth."""
         total = sum(self.counts.values())
-        parts = [
-            f"{n} {w}"
-            for w, n in sorted(self.counts.items(), key=lambda c: (not c[0].startswith("fake"), c[0]))
-        ]
+        order = sorted(self.counts.items(), key=lambda c: (not c[0].startswith("fake"), c[0]))
+        parts = [f"{n} {w.replace(', declared', ' (declared)')}" for w, n in order]
         if self.quarantined:
             parts.append(f"{self.quarantined} quarantined")
         noun = "sample" if total == 1 else "samples"
-        rate = f"{elapsed_s:.1f} s"
-        return f"{'Stopped after ' if stopped else ''}{total} {noun} in {rate}: {', '.join(parts) or 'nothing to screen'}."
+        told = f"{'Stopped after ' if stopped else ''}{total:,} {noun} in {elapsed_s:.1f} s: {', '.join(parts) or 'nothing to screen'}."
+        return "\n".join([*self._caveats(), *self._wrapped(told, "", "")])
+
+    def _caveats(self) -> list[str]:
+        """Say what stands behind the calm lines, the commonest first."""
+        lines = []
+        for (w, text), n in self.caveats.most_common(MOST_CAVEATS):
+            lines += self._wrapped(f"{n:,} x {w}: {text}", "", "  ")
+        if len(self.caveats) > MOST_CAVEATS:
+            lines.append(f"{len(self.caveats) - MOST_CAVEATS} more such notes: see --json.")
+        return ["", *lines, ""] if lines else []
 
     def _entry(self, s: Screening, depth: int) -> str:
-        name = printable(
-            s.path.rpartition("!")[2] if depth else s.path, limit=max(20, self.width - WORD_WIDTH - 4)
-        )
-        head = f"{self._coloured(word(s)):<{WORD_WIDTH + self._extra(word(s))}}  {'└ ' * (depth > 0)}{'  ' * max(0, depth - 1)}{name}"
-        return "\n".join([head, *self._sentences(s)])
+        branch = "  " * (depth - 1) + "└ " if depth else ""
+        room = max(20, self.width - WORD_WIDTH - 2 - len(branch))
+        name = printable(s.path.rpartition("!")[2] if depth else s.path, limit=room)
+        head = f"{self._coloured(word(s)):<{WORD_WIDTH + self._extra(word(s))}}  {branch}{name}"
+        if calm(s) and s.verdict is not None:
+            first, rest = split_summary(s.verdict.summary)
+            if rest:
+                self.caveats[word(s), f"{first} {rest}"] += 1
+            return head
+        return "\n".join([head, *self._sentences(s, " " * len(branch))])
 
-    def _sentences(self, s: Screening) -> list[str]:
+    def _sentences(self, s: Screening, indent: str) -> list[str]:
         texts = []
         if s.verdict is not None:
             texts.append(s.verdict.summary)
         elif s.error is not None:
-            texts.append(f"{s.error.message[:1].upper()}{s.error.message[1:]}. {s.error.hint}".strip())
+            texts.append(f"{sentence(s.error.message)} {sentence(s.error.hint)}".strip())
         if s.decision is not None and s.decision.action is not Action.DELIVER:
             note = f"Policy: {s.decision.action} (rule {s.decision.rule})"
             texts.append(f"{note}, kept as quarantine {s.quarantine_id}." if s.quarantine_id else f"{note}.")
-        texts += [f"Note: {w}." for w in s.warnings[:4]]
-        return [
-            line
-            for text in texts
-            for line in textwrap.wrap(
-                printable(text),
-                max(40, self.width),
-                initial_indent=INDENT,
-                subsequent_indent=INDENT,
-                break_on_hyphens=False,
-            )
-        ]
+        notes = [f"Note: {sentence(w)}" for w in s.warnings[:MOST_NOTES]]
+        if len(s.warnings) > MOST_NOTES:
+            notes.append(f"{len(s.warnings) - MOST_NOTES} more notes: see --json.")
+        margin = INDENT + indent
+        return [line for text in (*texts, *notes) for line in self._wrapped(text, margin, margin)]
+
+    def _wrapped(self, text: str, first: str, rest: str) -> list[str]:
+        return textwrap.wrap(
+            printable(text, limit=MOST_LETTERS),
+            max(40, self.width),
+            initial_indent=first,
+            subsequent_indent=rest,
+            break_on_hyphens=False,
+        )
 
     def _coloured(self, text: str) -> str:
         code = COLOURS.get(text)
