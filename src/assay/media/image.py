@@ -118,12 +118,11 @@ def opened(file: BinaryIO, limits: Mapping[str, float], notes: list[str]) -> Pil
     """Read the header alone and judge the size that it promises."""
     plug_in()
     allowed = int(limits["pixels"])
-    Pillow.MAX_IMAGE_PIXELS = allowed
     file.seek(0)
     _check_webp(file, allowed)
     file.seek(0)
     try:
-        with _collected(notes):
+        with watched(notes, limits):
             picture = Pillow.open(file, formats=list(FORMATS.keys() - {"MPO"}))
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as e:
         raise _over_pixels(allowed) from e
@@ -150,7 +149,7 @@ def _loaded(
 ) -> tuple[Pillow.Image, bool]:
     """Decode strictly; if that fails, once more taking what is there. Says whether it was damaged."""
     try:
-        with _collected(notes):
+        with watched(notes, limits):
             picture.load()
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as e:
         raise _over_pixels(int(limits["pixels"])) from e
@@ -161,7 +160,7 @@ def _loaded(
     picture = opened(file, limits, notes)
     PIL.ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
-        with _collected(notes):
+        with watched(notes, limits):
             picture.load()
     except BROKEN as e:
         raise _undecodable(e) from e
@@ -277,12 +276,15 @@ def _is_flat(coded: NDArray[np.uint8]) -> bool:
 
 
 @contextmanager
-def _collected(notes: list[str]) -> Iterator[None]:
-    """Turn Python's warnings into notes, except the one about a bomb, which is raised."""
+def watched(notes: list[str], limits: Mapping[str, float]) -> Iterator[None]:
+    """Let Pillow know our limit, and turn Python's warnings into notes, except the one about a bomb, which is raised."""
+    usual = Pillow.MAX_IMAGE_PIXELS
+    Pillow.MAX_IMAGE_PIXELS = int(limits["pixels"])
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         warnings.simplefilter("error", Pillow.DecompressionBombWarning)
         try:
             yield
         finally:
+            Pillow.MAX_IMAGE_PIXELS = usual
             notes.extend(f"while decoding: {str(w.message)[:200]}" for w in seen[:8])

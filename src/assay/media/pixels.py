@@ -35,7 +35,7 @@ def as_rgb(picture: Pillow.Image, notes: list[str]) -> tuple[NDArray[np.uint8], 
         grey = _scaled(np.asarray(picture), mode, notes)
         return np.repeat(grey[..., None], 3, axis=-1), None
     if mode in WITH_ALPHA or picture.has_transparency_data:
-        four = np.asarray(picture.convert("RGBA"))
+        four = np.asarray((picture.convert("LA") if mode == "La" else picture).convert("RGBA"))
         return np.ascontiguousarray(four[..., :3]), np.ascontiguousarray(four[..., 3])
     if mode == "LAB":
         notes.append("the picture is in CIELAB; its lightness alone was examined")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, BinaryIO
 
 import PIL.Image
@@ -10,7 +9,7 @@ import PIL.Image
 from assay.errors import Failed
 from assay.media import pixels
 from assay.media.animation import count_frames
-from assay.media.image import BROKEN, FORMATS, RESEND, opened
+from assay.media.image import BROKEN, FORMATS, RESEND, opened, watched
 from assay.media.views import Image
 
 if TYPE_CHECKING:
@@ -44,19 +43,20 @@ def read_stills(file: BinaryIO, limits: Mapping[str, float], notes: list[str]) -
     elapsed_ms = 0.0
     found = 0
     for n in range(total):
+        still = None
         try:
-            with warnings.catch_warnings(action="ignore"):
+            with watched(notes, limits):
                 picture.seek(n)
                 if n in wanted:
                     picture.load()
-                    yield _still(picture, elapsed_ms, notes)
-                    found += 1
-            elapsed_ms += float(
-                picture.info.get("duration") or 0
-            )  # of WebP and AVIF known for loaded frames only
+                    still = _still(picture, elapsed_ms, notes)
         except BROKEN as e:
             notes.append(f"the animation is damaged at frame {n} ({str(e)[:120]})")
             break
+        elapsed_ms += float(picture.info.get("duration") or 0)  # WebP and AVIF say it of loaded frames alone
+        if still is not None:
+            found += 1
+            yield still
     if not found:
         raise Failed("no frame of the animation can be decoded", code="undecodable", hint=RESEND)
 
