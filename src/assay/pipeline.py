@@ -11,27 +11,25 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from assay import __version__
 from assay.action.policy import decide
+from assay.case import MALFORMED, Case, has_stills, malformed, overtaxed, quality_of
 from assay.config import Settings
-from assay.errors import Failed, Refused, SampleError, Unsupported
+from assay.errors import AssayError, Failed, Refused, SampleError, Unsupported
 from assay.evidence.panel import Answers, Member, Panel, Request, evidence_of
-from assay.evidence.windows import merge
+from assay.evidence.windows import Gathered
 from assay.ingest.admission import Arrival, Found, admit_bytes, admit_path, admit_stream, walk
+from assay.ingest.budget import Budget
 from assay.media.decoder import IMAGE_ARENA, Decoder, Packed, decoder, picture
 from assay.media.identify import declared_type, family_of, identify, lies
 from assay.media.jail.arena import read_arena
 from assay.media.jail.process import DECODER, EXAMINER, Zygote
-from assay.media.quality import estimated_quality
-from assay.media.views import Container
 from assay.signatures import digests
 from assay.types import (
-    Evidence,
     Finding,
     Label,
     Preview,
@@ -43,54 +41,18 @@ from assay.types import (
 from assay.verdict.calibration import Context
 from assay.verdict.fusion import fuse
 from assay.verdict.members import verdict_of_members
+from assay.verdict.unfinished import telling, unfinished
 
-PICTURES = ("image",)
 CARRIERS = ("archive", "mail", "document")
+WORKER_LOST = ("worker_crashed", "worker_timed_out", "worker_out_of_memory", "malformed_answer")
+STOPPED = Failed("stopped before it was finished", code="stopped", hint="Screen it again.")
+
+Done = Callable[[Screening, Arrival | None], Screening]
+Waiting = collections.deque[Future[Screening | None]]
 
 
-@dataclass(slots=True)
-class Budget:
-    """What all members of one outermost sample may cost together, however deep they lie."""
-
-    members: int
-    unpacked: int
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def spend(self, size: int) -> None:
-        with self.lock:
-            self.members -= 1
-            self.unpacked -= size
-            if self.members < 0:
-                raise Refused(
-                    "too many members", code="over_members", hint="Raise limits.members if this is expected."
-                )
-            if self.unpacked < 0:
-                raise Refused(
-                    "unpacks to too much",
-                    code="over_unpacked",
-                    hint="Raise limits.unpacked_bytes if this is expected.",
-                )
-
-
-@dataclass(slots=True)
-class Case:
-    """One sample while it is examined."""
-
-    sample: Sample
-    path: str
-    arrival: Arrival
-    depth: int
-    budget: Budget
-    started: float = field(default_factory=time.perf_counter)
-    cpu_s: float = field(default_factory=lambda: -time.thread_time())
-    warnings: list[str] = field(default_factory=list)
-    evidence: list[Evidence] = field(default_factory=list)
-    container: Container | None = None
-    children: list[Screening] = field(default_factory=list)
-    preview: Preview | None = None
-    size_px: tuple[int, int] | None = None
-    duration_s: float | None = None
-    unread: list[str] = field(default_factory=list)  # what was not looked at, in words
+def _unchanged(screening: Screening, _: Arrival | None) -> Screening:
+    return screening
 
 
 class Screener:
@@ -122,6 +84,7 @@ class Screener:
         self._known = known
         self._trust = trust or {}
         self._source = source
+        self._stopping = threading.Event()
         self._decoders = Zygote(
             "assay.media.operations:prepare",
             DECODER.serving(
@@ -150,6 +113,12 @@ class Screener:
         self._panel.close()
         self._decoders.close()
 
+    def stop(self) -> None:
+        """Give up what is being examined; `screen_all` then yields what is finished and ends. From any thread."""
+        self._stopping.set()
+        self._decoders.close()
+        self._panel.stop()
+
     @property
     def warnings(self) -> list[str]:
         """What this installation lacks: layers of the jail, detectors that cannot be loaded."""
@@ -162,43 +131,49 @@ class Screener:
 
     # ---------------------------------------------------------------- arrival
 
-    def screen_all(
-        self, paths: Iterable[str], done: Callable[[Screening, Arrival | None], Screening]
-    ) -> Iterator[Screening]:
+    def screen_all(self, paths: Iterable[str], done: Done) -> Iterator[Screening]:
         """Screen files and folders on all cores; yields in the order of the walk.
 
         `done` is called in the worker while the sample's descriptor is open, for what has to happen with its bytes
         (quarantine, keeping); it returns the screening as it shall be recorded.
         """
-        waiting: collections.deque[Future[Screening]] = collections.deque()
+        waiting: Waiting = collections.deque()
         pool = ThreadPoolExecutor(self.jobs, "screen")
         try:
             for found in walk(list(paths)):
+                if self._stopping.is_set():
+                    break
                 waiting.append(pool.submit(self._screen_found, found, done))
                 while len(waiting) > 8 * self.jobs or (waiting and waiting[0].done()):
-                    yield waiting.popleft().result()
+                    yield from self._told(waiting)
             while waiting:
-                yield waiting.popleft().result()
+                yield from self._told(waiting)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def screen_path(
-        self, path: str, done: Callable[[Screening, Arrival | None], Screening] | None = None
-    ) -> Screening:
-        return self._screen_found(Found(path), done or (lambda screening, _: screening))
+    def _told(self, waiting: Waiting) -> Iterator[Screening]:
+        """Wait for the next sample. If this machine cannot go on, yield the others that are finished, then say why."""
+        try:
+            screening = waiting.popleft().result()
+        except AssayError:
+            self.stop()
+            while waiting:
+                with contextlib.suppress(AssayError):
+                    yield from self._told(waiting)
+            raise
+        if screening is not None:
+            yield screening
 
-    def screen_stream(
-        self,
-        stream: BinaryIO,
-        name: str,
-        done: Callable[[Screening, Arrival | None], Screening] | None = None,
-    ) -> Screening:
-        finish = done or (lambda screening, _: screening)
+    def screen_path(self, path: str, done: Done | None = None) -> Screening:
+        return self._screen_file(Found(path), done or _unchanged) or self._unread(path, STOPPED)
+
+    def screen_stream(self, stream: BinaryIO | None, name: str, done: Done = _unchanged) -> Screening:
+        """Screen what a stream holds; None is a standard input that is closed."""
         try:
             with admit_stream(stream, name, self.settings.limits.size_bytes) as arrival:
-                return finish(self.screen(arrival), arrival)
+                return done(self.screen(arrival), arrival)
         except SampleError as e:
-            return finish(self._unread(name, e), None)
+            return done(self._unread(name, e), None)
 
     def screen_bytes(self, data: bytes, name: str) -> Screening:
         try:
@@ -207,23 +182,35 @@ class Screener:
         except SampleError as e:
             return self._unread(name, e)
 
-    def _screen_found(
-        self, found: Found, done: Callable[[Screening, Arrival | None], Screening]
-    ) -> Screening:
-        if found.problem is not None:
-            return done(self._unread(found.path, found.problem), None)
+    def _screen_found(self, found: Found, done: Done) -> Screening | None:
+        """Screen one sample of a batch; None if `stop` was called before it was finished."""
         try:
+            return None if self._stopping.is_set() else self._screen_file(found, done)
+        except AssayError:
+            if self._stopping.is_set():
+                return None
+            raise
+
+    def _screen_file(self, found: Found, done: Done) -> Screening | None:
+        try:
+            if found.problem is not None:
+                raise found.problem
             with admit_path(found.path, self.settings.limits.size_bytes) as arrival:
                 screening = self.screen(arrival)
+                if self._stopping.is_set():
+                    return None  # its workers were killed: what they did not say is no finding
                 if arrival.changed():
                     raise Failed(
                         "it changed while it was screened",
                         code="changed",
                         hint="Screen it again when nobody writes to it any more.",
                     )
+                moved = arrival.moved()
+                if moved:
+                    screening = dataclasses.replace(screening, warnings=(*screening.warnings, moved))
                 return done(screening, arrival)
         except SampleError as e:
-            return done(self._unread(found.path, e), None)
+            return None if self._stopping.is_set() else done(self._unread(found.path, e), None)
 
     def _unread(self, path: str, e: SampleError, *, parent: str | None = None) -> Screening:
         kind = "application/octet-stream"
@@ -257,6 +244,10 @@ class Screener:
             self._examine(case)
         except SampleError as e:
             trouble = e
+        except MALFORMED as e:
+            trouble = malformed(e)
+        except OSError as e:
+            trouble = overtaxed(e)
         return self._conclude(case, trouble)
 
     def _examine(self, case: Case) -> None:
@@ -265,6 +256,12 @@ class Screener:
             case.evidence.append(known)
             return  # decided: nothing else could change it
         family = family_of(case.sample.media_type)
+        if family == "other" and family_of(case.sample.declared_type or "") != "other":
+            raise Failed(
+                f"its name says {case.sample.declared_type}, but its bytes are not ({case.sample.media_type})",
+                code="undecodable",
+                hint="It may be damaged, encrypted or misnamed: ask for it again.",
+            )
         if family == "other":
             raise Unsupported(
                 f"not media that Assay reads ({case.sample.media_type})",
@@ -277,10 +274,10 @@ class Screener:
             self._triage(case, worker)
             if family == "image":
                 self._examine_image(case, worker)
-            elif family == "video":
-                self._examine_video(case, worker)
-            if family == "audio" or (family == "video" and case.container is not None):
-                self._examine_audio(case, worker, optional=family == "video")
+            elif family == "audio":
+                self._examine_audio(case, worker)
+            else:
+                self._examine_film(case, worker)
 
     @contextlib.contextmanager
     def _decoder(self, case: Case) -> Iterator[Decoder]:
@@ -306,7 +303,31 @@ class Screener:
             answers = self._panel.examine(Request(packed.view, names, packed.arena_fd, packed.used))
             self._collect(case, answers, lambda findings: findings[0])
         if has_stills(case.container) and case.depth < self.settings.limits.depth:
-            self._examine_members(case, worker)
+            try:
+                self._examine_members(case, worker)
+            except SampleError as e:  # the picture itself was examined
+                case.leave_out("the later frames or pages", e)
+
+    def _examine_film(self, case: Case, worker: Decoder) -> None:
+        """Examine the pictures and the sound of a video; one that has only one of them, or one damaged, is no failure."""
+        missing: SampleError | None = None
+        try:
+            self._examine_video(case, worker)
+        except (Failed, Unsupported) as e:
+            if e.code in WORKER_LOST:
+                raise
+            missing = e
+        try:
+            heard = self._examine_audio(case, worker, optional=True)
+        except SampleError as e:
+            if missing is not None:
+                raise missing from e
+            case.leave_out("the sound", e)
+            return
+        if missing is not None and not heard:
+            raise missing
+        if missing is not None:
+            case.leave_out("the pictures", missing)
 
     def _examine_video(self, case: Case, worker: Decoder) -> None:
         opened = worker.open("video")
@@ -327,10 +348,11 @@ class Screener:
         self._collect(case, frames.answers, frames.merge)
         self._collect(case, clips.answers, clips.merge)
 
-    def _examine_audio(self, case: Case, worker: Decoder, *, optional: bool) -> None:
+    def _examine_audio(self, case: Case, worker: Decoder, *, optional: bool = False) -> bool:
+        """Examine the sound track; says if there is one."""
         opened = worker.open("audio", stream=0, optional=optional)
         if not opened.get("audio_streams", 1):
-            return
+            return False
         heard: Gathered = Gathered("window")
         end_s = 0.0
         for packed in self._windows(case, worker):
@@ -344,6 +366,7 @@ class Screener:
                 )
         case.duration_s = case.duration_s or end_s
         self._collect(case, heard.answers, heard.merge)
+        return True
 
     def _windows(self, case: Case, worker: Decoder) -> Iterator[Packed]:
         """All windows of what is open; a stream that breaks off leaves what was read before, and says so."""
@@ -402,7 +425,7 @@ class Screener:
         height, width = frame["coded"]["shape"][:2]
         case.size_px = (height, width) if frame["orientation"] in (5, 6, 7, 8) else (width, height)
         described = packed.answer.get("preview")
-        if described is not None:
+        if described is not None and case.budget.wants_preview(case.depth):
             arena = read_arena(packed.arena_fd, packed.used)
             before = case.preview or Preview(())
             times = before.times_s + ((float(frame["time_s"]),) if "frames" in packed.view else ())
@@ -417,7 +440,11 @@ class Screener:
         if children:
             verdict = verdict_of_members(verdict, [(c.path, c.verdict) for c in case.children if c.verdict])
         if trouble is not None and verdict.label is not Label.FAKE and not children:
-            return self._finished(case, self._troubled(case.sample, case.path, trouble))
+            screening = self._troubled(case.sample, case.path, trouble)
+            if screening.error is not None and telling(verdict):
+                kept = unfinished(verdict, screening.error, screening.status)
+                screening = dataclasses.replace(screening, verdict=kept)
+            return self._finished(case, screening)
         if trouble is not None:
             case.warnings.append(f"{trouble.message} ({trouble.code})")
         decision = decide(verdict, self.settings.policy)
@@ -460,40 +487,6 @@ class Screener:
         problem = Problem(e.code, e.message, e.hint)
         decision = decide(problem, self.settings.policy, status=status)
         return Screening(sample, path, status, _now(), __version__, decision=decision, error=problem)
-
-
-@dataclass(slots=True)
-class Gathered:
-    """What detectors said of one part after the other of a clip."""
-
-    unit: str
-    answers: Answers = field(default_factory=Answers)
-    spans: list[tuple[float, float]] = field(default_factory=list)
-
-    def add(self, answers: Answers, spans: list[tuple[float, float]]) -> None:
-        self.spans += spans
-        for name, findings in answers.findings.items():
-            for finding in findings:
-                self.answers.add(name, finding, 0.0)
-            self.answers.elapsed_s[name] += answers.elapsed_s[name]
-
-    def merge(self, findings: list[Finding]) -> Finding:
-        return merge(findings, self.spans[: len(findings)], self.unit)
-
-
-def quality_of(case: Case) -> int | None:
-    """The JPEG quality that its first table stands for, None where there is none."""
-    tables = case.container.quantisation if case.container is not None else ()
-    return estimated_quality(tables[0]) if tables else None
-
-
-def has_stills(container: Container | None) -> bool:
-    """Does a picture hold more than the one that is shown: an animation, or further pages?"""
-    if container is None:
-        return False
-    kinds = collections.Counter(part.kind for part in container.parts)
-    moving = kinds["acTL"] or kinds["ANIM"] or kinds["moov/trak"] or kinds["image"] > 1
-    return bool(moving) or container.media_type == "image/tiff"
 
 
 def _now() -> datetime:

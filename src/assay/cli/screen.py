@@ -8,13 +8,15 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from assay.cli.interrupts import Interrupts
 from assay.cli.settings import settings_of
+from assay.errors import AssayError
 
 if TYPE_CHECKING:
     from assay.desk.screening import Desk
@@ -74,7 +76,6 @@ def screen(
     from assay.action.identity import passphrase_source
     from assay.desk.screening import Desk
     from assay.pipeline import Screener
-    from assay.report.table import found, troubled
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
@@ -82,17 +83,17 @@ def screen(
         raise click.UsageError(
             "--no-history stores nothing: leave out --keep and --quarantine, or use --dry-run"
         )
+    _open_standard_streams()
     settings = settings_of(ctx, jobs=jobs)
     for warning in settings.warnings:
         click.echo(f"assay: {warning}", err=True)
-    ask = (lambda text: str(click.prompt(text, hide_input=True, err=True))) if sys.stdin.isatty() else None
     desk = Desk.open(
         settings,
         history=not (no_history or dry_run),
         keep=keep,
         quarantine=quarantine,
         dry_run=dry_run,
-        passphrase=passphrase_source(os.environ, passphrase_file, ask, new=True),
+        passphrase=passphrase_source(os.environ, passphrase_file, _asking(), new=True),
     )
     printer = _Printer(as_json=as_json, as_csv=as_csv, quiet=quiet)
     page = None
@@ -100,32 +101,121 @@ def screen(
         from assay.report.page import Page
 
         page = Page.open(report)
-    code = 0
-    stopped = False
     with (
+        Interrupts() as interrupts,
         desk,
         _discarding(page),
         Screener(settings, jobs=jobs, known=desk.known, trust=desk.trust(), source=source) as screener,
     ):
+        batch = _Batch(printer, page, strict=strict)
+        with _printing(screener.stop):
+            with contextlib.suppress(KeyboardInterrupt):
+                for screening in _screenings(screener, desk, paths, interrupts):
+                    batch.take(screening)
+            stopped = bool(interrupts.signal)
+            printer.close(stopped=stopped, notes=[*screener.warnings, *desk.notes])
+        if page is not None and report is not None:
+            batch.report(report, _used(screener), stopped=stopped)
+    return 128 + interrupts.signal if stopped else batch.code
+
+
+class _Batch:
+    """What has come of the samples so far: shown, written into the report, and summed up as an exit code."""
+
+    def __init__(self, printer: _Printer, page: Page | None, *, strict: bool) -> None:
+        self.code = 0
+        self._printer = printer
+        self._page = page
+        self._strict = strict
+
+    def take(self, screening: Screening) -> None:
+        from assay.report.contract import flatten
+        from assay.report.table import found, troubled
+
+        for s in flatten(screening):
+            inconclusive = s.verdict is not None and s.verdict.label == "inconclusive"
+            if found(s) or (self._strict and inconclusive):
+                self.code = FOUND
+            elif troubled(s) and self.code != FOUND:
+                self.code = TROUBLE
+        if self._page is not None:
+            self._page.add(screening)
+        self._printer.show(screening)
+
+    def report(self, path: str, detectors: list[tuple[str, str, str]], *, stopped: bool) -> None:
+        """Write the report; that it cannot be written does not hide what was found."""
+        from assay.report.escape import printable
+
+        assert self._page is not None
         try:
-            for screening in _screenings(screener, desk, paths):
-                printer.show(screening)
-                if page is not None:
-                    page.add(screening)
-                for s in _all(screening):
-                    inconclusive = s.verdict is not None and s.verdict.label == "inconclusive"
-                    if found(s) or (strict and inconclusive):
-                        code = FOUND
-                    elif troubled(s) and code != FOUND:
-                        code = TROUBLE
-        except KeyboardInterrupt:
-            stopped = True
-        printer.close(stopped=stopped, notes=[*screener.warnings, *desk.notes])
-        if page is not None:
-            panel = [(m.name, m.summary, m.unavailable) for m in screener.members]
-            page.write(detectors=panel, stopped=stopped)
-            click.echo(f"Report: {report}", err=True)
-    return 130 if stopped else code
+            self._page.write(detectors=detectors, stopped=stopped)
+        except AssayError as e:
+            print(f"assay: {printable(e.message)}\n  {printable(e.hint)}", file=sys.stderr)
+            self.code = self.code or TROUBLE
+        else:
+            print(f"Report: {printable(path)}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _printing(stop: Callable[[], None]) -> Iterator[None]:
+    """When nobody takes the results any more, end the batch: quietly if the reader has gone (`| head`)."""
+    try:
+        yield
+    except _UnheardError as e:
+        stop()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the buffer's rest shall not fail again at exit
+        if isinstance(e.reason, BrokenPipeError):
+            raise SystemExit(141) from None  # as a shell reports SIGPIPE
+        raise AssayError(
+            f"the results cannot be written: {(e.reason.strerror or str(e.reason)).lower()}",
+            code="output",
+            hint="Make room, or send them elsewhere. What was screened so far is in `assay history`.",
+        ) from e
+
+
+class _UnheardError(Exception):
+    """Standard output takes no more."""
+
+    def __init__(self, reason: OSError) -> None:
+        self.reason = reason
+
+
+@contextlib.contextmanager
+def _speaking() -> Iterator[None]:
+    """Tell trouble with the output from any other trouble with files."""
+    try:
+        yield
+    except OSError as e:
+        raise _UnheardError(e) from e
+
+
+def _used(screener: Screener) -> list[tuple[str, str, str]]:
+    """The detectors, for the report; nothing where none was asked before the batch was stopped."""
+    try:
+        return [(m.name, m.summary, m.unavailable) for m in screener.members]
+    except AssayError:
+        return []
+
+
+def _open_standard_streams() -> None:
+    """Give closed standard streams a place, or the next opened file takes their number and gets what is printed."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the program
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows few characters
+
+
+def _asking() -> Callable[[str], str] | None:
+    """How to ask a person, if there is one."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return None
+    return lambda text: str(click.prompt(text, hide_input=True, err=True))
 
 
 @contextlib.contextmanager
@@ -138,17 +228,14 @@ def _discarding(page: Page | None) -> Iterator[None]:
             page.discard()
 
 
-def _screenings(screener: Screener, desk: Desk, paths: tuple[str, ...]) -> Iterator[Screening]:
+def _screenings(
+    screener: Screener, desk: Desk, paths: tuple[str, ...], interrupts: Interrupts
+) -> Iterator[Screening]:
     files = [p for p in paths if p != "-"]
     if "-" in paths:
-        yield screener.screen_stream(sys.stdin.buffer, "-", desk.finish)
-    yield from screener.screen_all(files, desk.finish)
-
-
-def _all(screening: Screening) -> Iterator[Screening]:
-    from assay.report.contract import flatten
-
-    return flatten(screening)
+        yield screener.screen_stream(sys.stdin.buffer if sys.stdin is not None else None, "-", desk.finish)
+    with interrupts.calling(screener.stop):
+        yield from screener.screen_all(files, desk.finish)
 
 
 class _Printer:
@@ -168,10 +255,14 @@ class _Printer:
             self._csv.writerow(CSV_HEAD)
 
     def show(self, screening: Screening) -> None:
+        paragraph = self._table.paragraph(screening, quiet=self._quiet)
+        with _speaking():
+            self._write(screening, paragraph)
+
+    def _write(self, screening: Screening, paragraph: str) -> None:
         from assay.report.contract import flatten, line
         from assay.report.table import csv_rows
 
-        paragraph = self._table.paragraph(screening, quiet=self._quiet)
         self._wipe()
         if self._as_json:
             for s in flatten(screening):
@@ -187,11 +278,12 @@ class _Printer:
     def close(self, *, stopped: bool, notes: list[str]) -> None:
         from assay.report.escape import printable
 
-        self._wipe()
         closing = self._table.closing(time.monotonic() - self._started, stopped=stopped)
-        print(closing, file=sys.stderr if self._as_json or self._csv else sys.stdout)
-        for note in dict.fromkeys(notes):
-            print(f"Note: {printable(note)}", file=sys.stderr)
+        with _speaking():
+            self._wipe()
+            print(closing, file=sys.stderr if self._as_json or self._csv else sys.stdout, flush=True)
+            for note in dict.fromkeys(notes):
+                print(f"Note: {printable(note)}", file=sys.stderr)
 
     def _progress(self, path: str) -> None:
         if self._live:

@@ -84,7 +84,7 @@ class Desk:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.history:
-            with self._noting():
+            with self._noting("what is too old was not removed"):
                 retention.enforce_daily(self.settings)
         self.database.close()
 
@@ -94,7 +94,10 @@ class Desk:
             return "known_fake:the test file of Assay"
         if self.database.path is not None and not self.database.path.exists():
             return None
-        return Judgements(self.database).known(sha256)
+        standing: str | None = None
+        with self._noting("known fakes and originals were not looked up"):
+            standing = Judgements(self.database).known(sha256)
+        return standing
 
     def trust(self) -> dict[str, str]:
         return trust.load(self.settings.paths.trust)
@@ -104,10 +107,11 @@ class Desk:
         diverted = [s for s in flatten(screening) if s.decision is not None and s.decision.action in DIVERTED]
         if diverted and arrival is not None:
             screening = self._divert(screening, diverted[0], arrival)
-        with self._noting():
-            if self.keep and arrival is not None:
+        if self.keep and arrival is not None:
+            with self._noting("copies were not kept"):
                 self._keep(screening, arrival)
-            if self.history:
+        if self.history:
+            with self._noting("not recorded in the history"):
                 Records(self.database, to_json).add([screening])
         return screening
 
@@ -123,7 +127,7 @@ class Desk:
             )
         except QuarantineError as e:
             return _warned(screening, f"it was not quarantined: {e.message}. {e.hint}".strip())
-        with self._noting():
+        with self._noting("not recorded in the audit"):
             Audit(self.database).record(_actor(), "quarantine", screening.sample.sha256, _rule(cause))
         if taken.note:
             screening = _warned(screening, taken.note)
@@ -136,12 +140,13 @@ class Desk:
             Blobs(self.settings.paths.media).put_descriptor(arrival.descriptor, screening.sample.sha256)
 
     @contextlib.contextmanager
-    def _noting(self) -> Iterator[None]:
+    def _noting(self, what: str) -> Iterator[None]:
         """A store that fails must not cost anybody a verdict: say so once, and go on."""
         try:
             yield
-        except StoreError as e:
-            note = f"not recorded in the history: {e.message}. {e.hint}".strip()
+        except (StoreError, OSError) as e:
+            said = f"{e.message}. {e.hint}" if isinstance(e, StoreError) else (e.strerror or str(e)).lower()
+            note = f"{what}: {said}".strip()
             if note not in self.notes:
                 self.notes.append(note)
 

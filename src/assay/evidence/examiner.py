@@ -26,8 +26,10 @@ from assay.types import JSON, Finding
 def prepare() -> None:
     """Import every detector and its compiled kernels, which children then share.
 
-    Not onnxruntime: importing it starts a thread, and a zygote must have one only. Each child imports it once.
+    Not onnxruntime: importing it starts a thread, and a zygote must have one only. Each child imports it once, and
+    finds there that it shall keep its telemetry (a device id and a database below ~/.cache) to itself.
     """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     if len(registry.references()) > len(registry.BUILT_IN):
         with contextlib.suppress(ImportError):  # a foreign detector's kernels may need what ours leave out
             importlib.import_module("scipy.linalg")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assay.errors import Failed
+from assay.errors import Failed, JailError
 from assay.evidence.runner import failed
 from assay.media.jail.process import Child, Zygote
 from assay.plain import finding_of
@@ -154,10 +154,18 @@ class Panel:
 
     def _child(self, slot: _Slot) -> Child:
         if slot.child is None:
-            child = self._zygote.spawn()
+            child = self._spawned()
             slot.cards = child.call({"op": "open", "models_dir": str(self._models_dir)}, timeout_s=OPENING_S)
             slot.child = child
         return slot.child
+
+    def _spawned(self) -> Child:
+        try:
+            return self._zygote.spawn()
+        except JailError as e:
+            if e.code != "jail_gone":
+                raise
+            return self._zygote.spawn()  # it was killed, for want of memory perhaps, and is started anew once
 
     @contextmanager
     def _examiner(self) -> Iterator[_Slot]:
@@ -166,6 +174,10 @@ class Panel:
             yield slot
         finally:
             self._idle.put(slot.child)
+
+    def stop(self) -> None:
+        """End the examiners, busy ones too: nobody waits for their findings any more."""
+        self._zygote.close()
 
     def close(self) -> None:
         while not self._idle.empty():

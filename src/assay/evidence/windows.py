@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from assay.evidence.panel import Answers
 from assay.types import Finding, Outcome, Segment
 
 MOST_REGIONS = 64
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What detectors said of one part after the other of a clip."""
+
+    unit: str
+    answers: Answers = field(default_factory=Answers)
+    spans: list[tuple[float, float]] = field(default_factory=list)
+
+    def add(self, answers: Answers, spans: list[tuple[float, float]]) -> None:
+        self.spans += spans
+        for name, findings in answers.findings.items():
+            for finding in findings:
+                self.answers.add(name, finding, 0.0)
+            self.answers.elapsed_s[name] += answers.elapsed_s[name]
+
+    def merge(self, findings: list[Finding]) -> Finding:
+        return merge(findings, self.spans[: len(findings)], self.unit)
 
 
 def merge(findings: Sequence[Finding], spans: Sequence[tuple[float, float]], unit: str) -> Finding:

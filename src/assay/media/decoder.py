@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.errors import Failed, Refused, SampleError, Unsupported
+from assay.errors import Failed, JailError, Refused, SampleError, Unsupported
 from assay.media.jail.arena import Arena
 from assay.media.jail.process import Child, Usage, Zygote
 from assay.media.views import Container, expect, unpack
@@ -19,6 +19,7 @@ from assay.types import JSON
 IMAGE_ARENA = 1 << 30  # virtual: pages that nobody touches cost nothing
 WINDOW_ARENA = 256 << 20
 MEMBER_ARENA = 1 << 30
+LONGEST_NAME = 1024  # characters of a member's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Decoder:
                 if answer.get("end"):
                     return
                 used = int(answer["used"])
-                name = str(answer["name"])
+                name = _clean(str(answer["name"]))
                 if answer["problem"] is not None:
                     yield Member(name, memoryview(b""), _problem(answer["problem"]))
                 else:
@@ -109,12 +110,31 @@ class Decoder:
 @contextmanager
 def decoder(zygote: Zygote, descriptor: int, limits: JSON) -> Iterator[Decoder]:
     """Spawn a worker for one sample and end it afterwards, whatever happened."""
-    child = zygote.spawn()
+    child = _spawned(zygote)
     worker = Decoder(child, descriptor, limits)
     try:
         yield worker
     finally:
         worker.usage = child.close()
+
+
+def _spawned(zygote: Zygote) -> Child:
+    try:
+        return zygote.spawn()
+    except JailError as e:
+        if e.code != "jail_gone":
+            raise
+        return zygote.spawn()  # it was killed, for want of memory perhaps, and is started anew once
+
+
+def _clean(name: str) -> str:
+    """A member's name is a stranger's word: bounded, and without halves of characters that no output can encode."""
+    whole = "".join(
+        c if not 0xD800 <= ord(c) < 0xE000 or 0xDC80 <= ord(c) <= 0xDCFF else "\ufffd" for c in name
+    )
+    if len(whole) <= LONGEST_NAME:
+        return whole
+    return f"{whole[: LONGEST_NAME // 2]}…{whole[-LONGEST_NAME // 4 :]}"
 
 
 def _problem(told: JSON) -> SampleError:

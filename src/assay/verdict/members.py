@@ -21,11 +21,11 @@ def verdict_of_members(own: Verdict, members: Sequence[tuple[str, Verdict]]) -> 
     name, strongest = max(members, key=lambda member: (member[1].label is Label.FAKE, member[1].llr))
     fakes = sum(v.label is Label.FAKE for _, v in members)
     if own.label is Label.FAKE or not fakes:
-        return (
-            own
-            if own.label is not Label.INCONCLUSIVE
-            else replace(own, why=_why(members), summary=_nothing(members))
-        )
+        if own.label is not Label.INCONCLUSIVE:
+            return own
+        if own.evidence:  # a picture with further frames or pages says something of its own
+            return replace(own, summary=f"{own.summary} {_nothing(members)}")
+        return replace(own, why=_why(members), summary=_nothing(members))
     said = {v.disclosed for _, v in members if v.label is Label.FAKE}
     kinds = tuple(dict.fromkeys(k for _, v in members if v.label is Label.FAKE for k in v.kinds))
     count = "One of its" if fakes == 1 else f"{fakes} of its"

@@ -1,0 +1,72 @@
+"""One sample while the pipeline examines it: what has been gathered, what was left out, what its troubles are called."""
+
+from __future__ import annotations
+
+import collections
+import time
+from dataclasses import dataclass, field
+
+from assay.errors import Failed, SampleError
+from assay.ingest.admission import Arrival
+from assay.ingest.budget import Budget
+from assay.media.quality import estimated_quality
+from assay.media.views import Container
+from assay.types import Evidence, Preview, Sample, Screening
+
+# What reading an answer raises that is not of the form that a decoder of ours gives.
+MALFORMED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
+
+
+@dataclass(slots=True)
+class Case:
+    """One sample while it is examined."""
+
+    sample: Sample
+    path: str
+    arrival: Arrival
+    depth: int
+    budget: Budget
+    started: float = field(default_factory=time.perf_counter)
+    cpu_s: float = field(default_factory=lambda: -time.thread_time())
+    warnings: list[str] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+    container: Container | None = None
+    children: list[Screening] = field(default_factory=list)
+    preview: Preview | None = None
+    size_px: tuple[int, int] | None = None
+    duration_s: float | None = None
+    unread: list[str] = field(default_factory=list)  # what was not looked at, in words
+
+    def leave_out(self, what: str, e: SampleError) -> None:
+        """Go on without a part of the sample, and say so."""
+        self.warnings.append(f"{what} could not be examined: {e.message}")
+        self.unread.append(what)
+
+
+def quality_of(case: Case) -> int | None:
+    """The JPEG quality that its first table stands for, None where there is none."""
+    tables = case.container.quantisation if case.container is not None else ()
+    return estimated_quality(tables[0]) if tables else None
+
+
+def has_stills(container: Container | None) -> bool:
+    """Does a picture hold more than the one that is shown: an animation, or further pages?"""
+    if container is None:
+        return False
+    kinds = collections.Counter(part.kind for part in container.parts)
+    moving = kinds["acTL"] or kinds["ANIM"] or kinds["moov/trak"] or kinds["image"] > 1
+    return bool(moving) or container.media_type == "image/tiff"
+
+
+def malformed(e: Exception) -> Failed:
+    return Failed(
+        f"a decoder's answer cannot be understood ({type(e).__name__}: {str(e)[:100]})",
+        code="malformed_answer",
+        hint="The sample may have taken the decoder over: keep it apart, and report this.",
+    )
+
+
+def overtaxed(e: OSError) -> Failed:
+    reason = (e.strerror or str(e)).lower()
+    hint = "Run fewer jobs (-j 1), close other programs, then screen it again."
+    return Failed(f"this machine has run out of something: {reason}", code="machine", hint=hint)

@@ -1,0 +1,36 @@
+"""What is said of a sample that could not be decoded, but whose surroundings of the pixels were read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from assay.types import Label, Outcome, Problem, Status, Verdict, Why
+from assay.verdict.explain import explain_problem
+
+CREDENTIALS = "content_credentials"
+
+
+def telling(verdict: Verdict) -> bool:
+    """Did what was read say something that must not be lost with the pixels?"""
+    credentials = any(
+        e.detector == CREDENTIALS and e.finding.outcome is Outcome.SCORED for e in verdict.evidence
+    )
+    return credentials or bool(verdict.kinds) or any(e.llr for e in verdict.evidence)
+
+
+def unfinished(verdict: Verdict, problem: Problem, status: Status) -> Verdict:
+    """Keep the evidence of `verdict`, and say that it is not one on the whole sample.
+
+    Parameters
+    ----------
+    verdict
+        From what was read before the trouble; not fake.
+    problem, status
+        What went wrong.
+    """
+    if verdict.kinds or verdict.llr >= 1:
+        before = f"What was read before says: {verdict.summary}"
+    else:
+        before = "What stands around the pixels was read: see the evidence."
+    summary = f"{explain_problem(problem, status)} {before}"
+    return replace(verdict, label=Label.INCONCLUSIVE, why=Why.FAILED, summary=summary)
