@@ -29,7 +29,7 @@ class Allowance:
     """Counts members and bytes of one container against its limits."""
 
     def __init__(self, limits: Mapping[str, Any]) -> None:
-        self.pixels = int(limits["pixels"])
+        self.limits = limits
         self._ratio = float(limits["ratio"])
         self._most_members = int(limits["members"])
         self._most_bytes = int(limits["unpacked_bytes"])

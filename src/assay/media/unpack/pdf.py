@@ -103,7 +103,7 @@ def _raster(stream: Any, allowance: Allowance) -> bytes:
     from PIL import Image
 
     width, height = int(stream["/Width"]), int(stream["/Height"])
-    if width <= 0 or height <= 0 or width * height > allowance.pixels:
+    if width <= 0 or height <= 0 or width * height > int(allowance.limits["pixels"]):
         raise ValueError("picture of an impossible size")
     data = stream.get_data()
     bits = int(stream.get("/BitsPerComponent", 1))
