@@ -104,9 +104,9 @@ def read_image(file: BinaryIO, limits: Mapping[str, float]) -> Decoded:
     coded, alpha = pixels.as_rgb(picture, notes)
     size = picture.size
     del picture  # frees its pixels before the coefficients need memory
+    planes = _planes(file, size, notes, damaged=damaged) if kind in ("JPEG", "MPO") else ()
     if damaged and _is_flat(coded):
-        raise Failed("the picture is broken off before its first pixels", code="undecodable", hint=RESEND)
-    planes = _planes(file, size, notes) if kind in ("JPEG", "MPO") else ()
+        raise _broken_off()
     view = Image(
         coded=coded, orientation=orientation, alpha=alpha, planes=planes,
         media_type=FORMATS[kind], bit_depth=depth, icc=icc,
@@ -169,7 +169,9 @@ def _loaded(
     return picture, True
 
 
-def _planes(file: BinaryIO, size: tuple[int, int], notes: list[str]) -> tuple[JpegPlane, ...]:
+def _planes(
+    file: BinaryIO, size: tuple[int, int], notes: list[str], *, damaged: bool
+) -> tuple[JpegPlane, ...]:
     from assay.media.coefficients import read_jpeg  # numba takes a while to import
 
     file.seek(0)
@@ -180,6 +182,8 @@ def _planes(file: BinaryIO, size: tuple[int, int], notes: list[str]) -> tuple[Jp
     try:
         read = read_jpeg(data, pixels=size[0] * size[1])
     except SampleError as e:
+        if damaged and e.code == "jpeg_empty":  # libjpeg makes a block up even then
+            raise _broken_off() from e
         notes.append(f"the JPEG's coefficients could not be read: {e.message}")
         return ()
     if read.size != size:
@@ -261,6 +265,10 @@ def _over_pixels(allowed: int, size: tuple[int, int] | None = None) -> Refused:
         code="over_pixels",
         hint=f"raise limits.pixels (now {allowed}) if such pictures are expected",
     )
+
+
+def _broken_off() -> Failed:
+    return Failed("the picture is broken off before its first pixels", code="undecodable", hint=RESEND)
 
 
 def _undecodable(error: BaseException) -> Failed:
