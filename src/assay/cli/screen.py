@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import os
 import shutil
 import sys
@@ -244,7 +245,10 @@ class _Printer:
     def __init__(self, *, as_json: bool, as_csv: bool, quiet: bool) -> None:
         from assay.report.table import CSV_HEAD, Table
 
-        self._as_json, self._as_csv, self._quiet = as_json, as_csv, quiet
+        self._as_json, self._machine, self._quiet = as_json, as_json or as_csv, quiet
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 stops nothing
         self._started = time.monotonic()
         self._done = 0
         self._live = sys.stderr.isatty()
@@ -255,7 +259,7 @@ class _Printer:
             self._csv.writerow(CSV_HEAD)
 
     def show(self, screening: Screening) -> None:
-        paragraph = self._table.paragraph(screening, quiet=self._quiet)
+        paragraph = self._table.paragraph(screening, quiet=self._quiet or self._machine)
         with _speaking():
             self._write(screening, paragraph)
 
@@ -281,7 +285,7 @@ class _Printer:
         closing = self._table.closing(time.monotonic() - self._started, stopped=stopped)
         with _speaking():
             self._wipe()
-            print(closing, file=sys.stderr if self._as_json or self._csv else sys.stdout, flush=True)
+            print(closing, file=sys.stderr if self._machine else sys.stdout, flush=True)
             for note in dict.fromkeys(notes):
                 print(f"Note: {printable(note)}", file=sys.stderr)
 

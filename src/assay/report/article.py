@@ -58,6 +58,7 @@ def article(
     if stripped:
         media = f'<p class="soft missing">{NO_PICTURE}</p>'
     rows = (_evidence(verdict.evidence) if verdict and verdict.evidence else "") + _facts(s)
+    opened = " open" if any(shot.marks for shot in shots) else ""  # what is drawn is explained
     layout = "wide" if len(shots) > 1 else "" if media else "bare"
     return (
         f'<article class="{tone(s)}" id="{identity}"><header><span class="word">{html.escape(word(s))}</span>'
@@ -65,7 +66,7 @@ def article(
         f'<p class="lead">{text(first, SUMMARY)}</p>{f"<p>{text(rest, SUMMARY)}</p>" if rest else ""}'
         f'<div class="body {layout}">{media}<div class="told">'
         + (pictures.timeline(verdict.evidence, s.duration_s or 0.0) + _sureness(verdict) if verdict else "")
-        + (f"<details><summary>Evidence and coverage</summary>{rows}</details>" if brief else rows)
+        + (f"<details{opened}><summary>Evidence and coverage</summary>{rows}</details>" if brief else rows)
         + f"</div></div>{_footer(s)}</article>"
     )
 
@@ -81,15 +82,15 @@ def where(path: str) -> tuple[str, str]:
     Examples
     --------
     >>> where("in/tip.eml!more.zip!deep/one.jpg")
-    ('inside in/tip.eml > more.zip > deep', 'one.jpg')
+    ('inside in/tip.eml > more.zip', 'deep/one.jpg')
     >>> where("photos/one.jpg")
     ('in photos', 'one.jpg')
     """
     outer, inside, member = path.rpartition("!")
-    folder, _, name = (member if inside else path).rpartition("/")
     if inside:
-        return "inside " + " > ".join([*outer.split("!"), *([folder] if folder else [])]), name
-    return (f"in {folder}" if folder else ""), name
+        return f"inside {outer.replace('!', ' > ')}", member
+    folder, slash, name = path.rpartition("/")
+    return f"in {folder or '/'}" if slash else "", name
 
 
 def tone(s: Screening) -> str:
@@ -207,7 +208,7 @@ def _footer(s: Screening) -> str:
 def _percent(share: float) -> str:
     """Never 0 or 100 where it is neither."""
     if 0 < share < 0.001:
-        return "under 0.1 %"
+        return "under 0.1\N{NO-BREAK SPACE}%"
     if 0.999 < share < 1:
-        return "over 99.9 %"
-    return f"{100 * share:.3g} %"
+        return "over 99.9\N{NO-BREAK SPACE}%"
+    return f"{100 * share:.3g}\N{NO-BREAK SPACE}%"

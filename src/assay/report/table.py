@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ INDENT = " " * (WORD_WIDTH + 2)
 SOME_EVIDENCE = 1.0  # nats: from here on a summary names what points to a fake
 MOST_NOTES = 4
 MOST_CAVEATS = 6
+PERCENT = re.compile(r"(\d) %")  # stays together where a line breaks
+JOINER = "\N{NO-BREAK SPACE}"
 MOST_LETTERS = 2000  # of one sentence or note that a sample may have had a word in
 
 
@@ -104,7 +107,7 @@ class Table:
     width: int
     colour: bool
     counts: Counter[str] = field(default_factory=Counter)
-    caveats: Counter[tuple[str, str]] = field(default_factory=Counter)
+    caveats: Counter[str] = field(default_factory=Counter)
     quarantined: int = 0
 
     def paragraph(self, screening: Screening, *, quiet: bool = False) -> str:
@@ -130,11 +133,12 @@ class Table:
 
     def _caveats(self) -> list[str]:
         """Say what stands behind the calm lines, the commonest first."""
-        lines = []
-        for (w, text), n in self.caveats.most_common(MOST_CAVEATS):
-            lines += self._wrapped(f"{n:,} x {w}: {text}", "", "  ")
-        if len(self.caveats) > MOST_CAVEATS:
-            lines.append(f"{len(self.caveats) - MOST_CAVEATS} more such notes: see --json.")
+        told = [(text, n) for text, n in self.caveats.most_common() if n]
+        lines = ["What finding nothing is worth:"] if told else []
+        for text, n in told[:MOST_CAVEATS]:
+            lines += self._wrapped(f"- {n:,} sample{'s' if n != 1 else ''}: {text}", "", "  ")
+        if len(told) > MOST_CAVEATS:
+            lines.append(f"- {len(told) - MOST_CAVEATS} more such notes: see --json.")
         return ["", *lines, ""] if lines else []
 
     def _entry(self, s: Screening, depth: int) -> str:
@@ -144,9 +148,9 @@ class Table:
         head = f"{self._coloured(word(s)):<{WORD_WIDTH + self._extra(word(s))}}  {branch}{name}"
         if calm(s) and s.verdict is not None:
             first, rest = split_summary(s.verdict.summary)
-            if rest:
-                self.caveats[word(s), f"{first} {rest}"] += 1
-            return head
+            self.caveats[rest] += bool(rest)
+            room = self.width - WORD_WIDTH - 2 - len(branch) - len(name) - 2
+            return f"{head}  {self._dim(first)}" if len(first) <= room else head
         return "\n".join([head, *self._sentences(s, " " * len(branch))])
 
     def _sentences(self, s: Screening, indent: str) -> list[str]:
@@ -165,13 +169,14 @@ class Table:
         return [line for text in (*texts, *notes) for line in self._wrapped(text, margin, margin)]
 
     def _wrapped(self, text: str, first: str, rest: str) -> list[str]:
-        return textwrap.wrap(
-            printable(text, limit=MOST_LETTERS),
-            max(40, self.width),
-            initial_indent=first,
-            subsequent_indent=rest,
-            break_on_hyphens=False,
+        joined = PERCENT.sub(rf"\1{JOINER}%", printable(text, limit=MOST_LETTERS))
+        lines = textwrap.wrap(
+            joined, max(40, self.width), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
         )
+        return [line.replace(JOINER, " ") for line in lines]
+
+    def _dim(self, text: str) -> str:
+        return f"\x1b[2m{text}\x1b[0m" if self.colour else text
 
     def _coloured(self, text: str) -> str:
         code = COLOURS.get(text)
