@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 from PIL import Image as Pillow
 
@@ -27,9 +28,20 @@ def test_no_more_frames_are_counted_than_allowed():
     assert count_frames(Pillow.open(file), file, {"frames": 3}) == 3
 
 
-def test_pages_are_no_animation():
+def test_pages_of_a_tiff_are_counted_and_the_first_stays_open():
     file = io.BytesIO(images.animation(FRAMES, "TIFF"))
-    assert count_frames(Pillow.open(file), file, LIMITS) == 1
+    picture = Pillow.open(file)
+    assert count_frames(picture, file, LIMITS) == 5
+    assert (np.asarray(picture) == FRAMES[0]).all()
+
+
+def test_directories_that_go_round_in_a_circle_end():
+    data = bytearray(images.encoded(FRAMES[0], "TIFF"))
+    first = int.from_bytes(data[4:8], "little")
+    after = first + 2 + 12 * int.from_bytes(data[first : first + 2], "little")
+    data[after : after + 4] = first.to_bytes(4, "little")
+    file = io.BytesIO(bytes(data))
+    assert count_frames(Pillow.open(file), file, {"frames": 10**6}) <= 256
 
 
 @pytest.mark.parametrize("cut", range(0, 3000, 97))

@@ -74,3 +74,9 @@ def test_a_damaged_animation_keeps_the_frames_before():
 def test_rubbish_fails_typed():
     with pytest.raises(Failed):
         read(bytes(1000))
+
+
+def test_pages_of_a_tiff_are_read():
+    found, notes = read(images.animation(FRAMES[:5], "TIFF"))
+    assert [int(s.coded[0, 0, 0]) for s in found] == [0, 10, 20, 30, 40]
+    assert not notes

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
+from assay.media.pixels import BROKEN
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import PIL.Image
 
+PAGES = 256  # directories of a TIFF that are looked for
 HEADED = ("WEBP", "PNG", "AVIF", "HEIF")  # say the number in a header, which their libraries check
 
 
 def count_frames(picture: PIL.Image.Image, file: BinaryIO, limits: Mapping[str, float]) -> int:
-    """Number of frames of an opened picture, counted no further than ``limits["frames"]``.
+    """Number of frames of an opened picture, or pages of a TIFF, counted no further than ``limits["frames"]``.
 
-    Pages of a TIFF and further pictures of an MPO are no animation: those have one frame.
+    Further pictures of an MPO (previews, gain maps) are not frames.
     """
     most = int(limits["frames"])
     if picture.format in HEADED:
         return max(1, min(most, int(getattr(picture, "n_frames", 1))))
+    if picture.format == "TIFF":
+        return _pages(picture, min(most, PAGES))
     if picture.format != "GIF":
         return 1
     at = file.tell()
@@ -28,6 +33,19 @@ def count_frames(picture: PIL.Image.Image, file: BinaryIO, limits: Mapping[str, 
         return gif_frames(file, most)
     finally:
         file.seek(at)  # Pillow reads on from there
+
+
+def _pages(picture: PIL.Image.Image, most: int) -> int:
+    """Step from directory to directory without decoding, and back to the first."""
+    count = 1
+    try:
+        while count < most:
+            picture.seek(count)
+            count += 1
+    except BROKEN:
+        pass
+    picture.seek(0)
+    return count
 
 
 def gif_frames(file: BinaryIO, most: int) -> int:

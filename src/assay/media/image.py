@@ -6,9 +6,7 @@ with a warning; a file without usable pixels has failed.
 
 from __future__ import annotations
 
-import struct
 import warnings
-import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +21,7 @@ from PIL import Image as Pillow
 from assay.errors import Failed, Refused, SampleError, Unsupported
 from assay.media import pixels
 from assay.media.animation import count_frames
+from assay.media.pixels import BROKEN
 from assay.media.views import Image, JpegPlane, upright
 
 if TYPE_CHECKING:
@@ -45,12 +44,6 @@ ICC_BYTES = 1 << 20
 JPEG_BYTES = 512 << 20  # a longer one is shown without its coefficients
 PREVIEW = 480  # pixels, of the longer side
 RESEND = "ask the sender for the complete file"
-
-# What Pillow and its plug-ins raise on hostile bytes.
-BROKEN = (
-    OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError,
-    AssertionError, NotImplementedError, RuntimeError, struct.error, zlib.error,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +12,11 @@ from PIL import Image as Pillow
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# What Pillow and its plug-ins raise on hostile bytes.
+BROKEN = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError,
+    AssertionError, NotImplementedError, RuntimeError, struct.error, zlib.error,
+)  # fmt: skip
 WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 
 

@@ -1,4 +1,4 @@
-"""Animated pictures: up to sixteen frames, spread evenly over the animation."""
+"""Animated pictures and pages of a TIFF: up to sixteen, spread evenly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import PIL.Image
 from assay.errors import Failed
 from assay.media import pixels
 from assay.media.animation import count_frames
-from assay.media.image import BROKEN, FORMATS, RESEND, opened, watched
+from assay.media.image import FORMATS, RESEND, opened, watched
+from assay.media.pixels import BROKEN
 from assay.media.views import Image
 
 if TYPE_CHECKING:
