@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import time
 from dataclasses import dataclass, field
 
@@ -47,15 +46,6 @@ def quality_of(case: Case) -> int | None:
     """The JPEG quality that its first table stands for, None where there is none."""
     tables = case.container.quantisation if case.container is not None else ()
     return estimated_quality(tables[0]) if tables else None
-
-
-def has_stills(container: Container | None) -> bool:
-    """Does a picture hold more than the one that is shown: an animation, or further pages?"""
-    if container is None:
-        return False
-    kinds = collections.Counter(part.kind for part in container.parts)
-    moving = kinds["acTL"] or kinds["ANIM"] or kinds["moov/trak"] or kinds["image"] > 1
-    return bool(moving) or container.media_type == "image/tiff"
 
 
 def malformed(e: Exception) -> Failed:

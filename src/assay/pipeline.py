@@ -17,7 +17,7 @@ from typing import BinaryIO, Self
 
 from assay import __version__
 from assay.action.policy import decide
-from assay.case import MALFORMED, Case, has_stills, malformed, overtaxed, quality_of
+from assay.case import MALFORMED, Case, malformed, overtaxed, quality_of
 from assay.config import Settings
 from assay.errors import AssayError, Failed, Refused, SampleError, Unsupported
 from assay.evidence.panel import Answers, Member, Panel, Request, evidence_of
@@ -299,14 +299,15 @@ class Screener:
     def _examine_image(self, case: Case, worker: Decoder) -> None:
         with worker.image() as packed:
             self._note(case, packed)
+            more = int(packed.answer["frames"]) > 1
             names = self._readers("Image")
             answers = self._panel.examine(Request(packed.view, names, packed.arena_fd, packed.used))
             self._collect(case, answers, lambda findings: findings[0])
-        if has_stills(case.container) and case.depth < self.settings.limits.depth:
+        if more and case.depth < self.settings.limits.depth:
             try:
                 self._examine_members(case, worker)
             except SampleError as e:  # the picture itself was examined
-                case.leave_out("the later frames or pages", e)
+                case.leave_out("later frames or pages", e)
 
     def _examine_film(self, case: Case, worker: Decoder) -> None:
         """Examine the pictures and the sound of a video; one that has only one of them, or one damaged, is no failure."""
@@ -326,7 +327,7 @@ class Screener:
             return
         if missing is not None and not heard:
             raise missing
-        if missing is not None:
+        if missing is not None and missing.code != "no_video":  # a sound track alone is no damage
             case.leave_out("the pictures", missing)
 
     def _examine_video(self, case: Case, worker: Decoder) -> None:
@@ -393,7 +394,11 @@ class Screener:
                 code="over_depth",
                 hint="Raise limits.depth if this is expected.",
             )
+        picture = family_of(case.sample.media_type) == "image"
         for member in worker.members(case.sample.media_type):
+            if picture and member.problem is not None:  # no sample of its own: a part of this one
+                case.leave_out(member.name, member.problem)
+                continue
             case.budget.spend(len(member.data))
             path = f"{case.path}!{member.name}"
             try:

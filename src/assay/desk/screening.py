@@ -97,7 +97,7 @@ class Desk:
         standing: str | None = None
         with self._noting("known fakes and originals were not looked up"):
             standing = Judgements(self.database).known(sha256)
-        return standing
+        return standing  # noqa: RET504 - None where the lookup failed
 
     def trust(self) -> dict[str, str]:
         return trust.load(self.settings.paths.trust)

@@ -6,13 +6,16 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from assay.errors import Refused
+from assay.errors import Failed
 from assay.media.stills import read_stills
 from assay.media.unpack.member import Allowance, Member
 
 
 def still_members(file: BinaryIO, allowance: Allowance) -> Iterator[Member]:
-    """Yield up to fifteen later frames as PNGs; the first one is what the container itself shows."""
+    """Yield up to fifteen later frames or pages as PNGs; the first one is what the container itself shows.
+
+    Problems at the end say in words what was not read.
+    """
     from PIL import Image
 
     notes: list[str] = []
@@ -22,8 +25,13 @@ def still_members(file: BinaryIO, allowance: Allowance) -> Iterator[Member]:
         out = io.BytesIO()
         Image.fromarray(still.coded).save(out, "PNG", compress_level=1)
         allowance.count()
-        yield Member(f"still {number} at {still.time_s:.2f} s.png", allowance.take(out.getvalue()))
+        where = (
+            f"page {number + 1}"
+            if still.media_type == "image/tiff"
+            else f"still {number} at {still.time_s:.2f} s"
+        )
+        yield Member(f"{where}.png", allowance.take(out.getvalue()))
     for note in notes:
         yield Member(
-            "other stills", problem=Refused(note, code="over_frames", hint="The others were screened.")
+            "some frames", problem=Failed(note, code="undecodable", hint="The others were screened.")
         )

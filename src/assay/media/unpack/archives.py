@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 from assay.errors import Failed, Refused, SampleError, Unsupported
 from assay.media.identify import family_of, identify
-from assay.media.unpack.member import Allowance, Member, Readable
+from assay.media.unpack.member import Allowance, Member, Readable, TooLarge
 
 BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, UnicodeError)
 ENCRYPTED = Refused(
@@ -44,6 +44,8 @@ def zip_members(file: BinaryIO, allowance: Allowance) -> Iterator[Member]:
                     hint="Pack it again with deflate.",
                 )
                 yield Member(info.filename, problem=problem)
+            except TooLarge as e:
+                yield Member(info.filename, problem=e)
             except (*BROKEN, RuntimeError) as e:
                 yield Member(info.filename, problem=_broken(e))
             else:
@@ -65,7 +67,11 @@ def tar_members(file: BinaryIO, allowance: Allowance) -> Iterator[Member]:
                 stream = archive.extractfile(info) if info.isreg() else None
                 if stream is not None:
                     allowance.count()
-                    yield Member(info.name, allowance.read(cast("Readable", stream)))
+                    try:
+                        member = Member(info.name, allowance.read(cast("Readable", stream)))
+                    except TooLarge as e:
+                        member = Member(info.name, problem=e)
+                    yield member
     except (tarfile.TarError, RecursionError, *BROKEN) as e:
         raise _broken(e) from e
 

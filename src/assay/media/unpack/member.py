@@ -21,6 +21,12 @@ class Member:
     problem: SampleError | None = None
 
 
+class TooLarge(Refused):
+    """One member alone is more than a decoder may hold; those after it can still be read."""
+
+    code = "over_size"
+
+
 class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
@@ -31,6 +37,8 @@ class Allowance:
     def __init__(self, limits: Mapping[str, Any]) -> None:
         self.limits = limits
         self._ratio = float(limits["ratio"])
+        # The bytes are held twice while they are joined, in half of what a decoder may use.
+        self._largest = int(limits.get("memory_bytes", 1 << 31)) // 4
         self._most_members = int(limits["members"])
         self._most_bytes = int(limits["unpacked_bytes"])
         self._members = 0
@@ -66,12 +74,19 @@ class Allowance:
         ------
         Refused
             If it unpacks to more than is left, or to more than the ratio allows.
+        TooLarge
+            If it is larger than one member may be; the container can be read on.
         """
         parts: list[bytes] = []
         size = 0
         while chunk := stream.read(CHUNK):
             size += len(chunk)
             self._check(size, packed)
+            if size > self._largest:
+                raise TooLarge(
+                    f"larger than a member may be ({self._largest / 2**20:,.0f} MiB)",
+                    hint="Unpack it in a safe place and screen it by itself.",
+                )
             parts.append(chunk)
         self._bytes += size
         return b"".join(parts)
