@@ -28,7 +28,7 @@ from assay.media.decoder import IMAGE_ARENA, Decoder, Packed, decoder, picture
 from assay.media.identify import declared_type, family_of, identify, lies
 from assay.media.jail.arena import read_arena
 from assay.media.jail.process import DECODER, EXAMINER, Zygote
-from assay.signatures import digests
+from assay.signatures import digests, testfile
 from assay.types import (
     Finding,
     Label,
@@ -251,7 +251,7 @@ class Screener:
         return self._conclude(case, trouble)
 
     def _examine(self, case: Case) -> None:
-        known = digests.known(case.sample.sha256, self._known)
+        known = digests.known(case.sample.sha256, lambda sha256: testfile.known(sha256) or self._known(sha256))
         if known is not None:
             case.evidence.append(known)
             return  # decided: nothing else could change it

@@ -182,7 +182,7 @@ def test_a_broken_configuration_is_one_clear_line(assay: Run, fake: Path, tmp_pa
 
 
 def test_it_works_without_a_home(assay: Run, fake: Path, tmp_path: Path) -> None:
-    env = {"HOME": "/nonexistent", "TMPDIR": str(tmp_path)}
+    env = {"HOME": str(fake / "below a file"), "TMPDIR": str(tmp_path)}
     assert assay("screen", "--no-history", fake, env=env).returncode == 1
 
 
