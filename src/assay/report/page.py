@@ -47,14 +47,12 @@ MEANINGS = {
 class Entry:
     """One sample that is told in full."""
 
+    rank: tuple[float, ...]
     number: int  # in order of arrival
     screening: Screening  # without preview, heat and children
     shots: list[pictures.Shot]
+    size: int  # of its pictures, in bytes of the page
     stripped: bool = False
-
-    @property
-    def size(self) -> int:
-        return sum(shot.size for shot in self.shots)
 
 
 @dataclass(slots=True)
@@ -69,13 +67,12 @@ class Ranking:
     def offer(self, s: Screening, number: int) -> None:
         """Keep it if it ranks among the first; only then are its pictures encoded."""
         self.offered += 1
-        if len(self.entries) >= self.most and self.key(s) >= self.key(self.entries[-1].screening):
+        rank = (*self.key(s), number)
+        if len(self.entries) >= self.most and rank >= self.entries[-1].rank:
             return
-        insort(
-            self.entries,
-            Entry(number, _lean(s), pictures.shots(s)),
-            key=lambda e: (*self.key(e.screening), e.number),
-        )
+        shots = pictures.shots(s)
+        entry = Entry(rank, number, _lean(s), shots, sum(shot.size for shot in shots))
+        insort(self.entries, entry, key=lambda e: e.rank)
         del self.entries[self.most :]
 
 
@@ -175,7 +172,7 @@ class Page:
                 return
             if entry.shots:
                 over -= entry.size
-                entry.shots, entry.stripped = [], True
+                entry.shots, entry.size, entry.stripped = [], 0, True
 
     def _html(self, detectors: Sequence[tuple[str, str, str]], *, stopped: bool) -> Iterator[str]:
         yield from self._head(stopped=stopped)
@@ -299,7 +296,10 @@ def _lean(s: Screening) -> Screening:
     """Without what is heavy."""
     v = s.verdict
     if v is not None:
-        light = tuple(replace(e, finding=replace(e.finding, heat=None)) for e in v.evidence)
+        light = tuple(
+            e if e.finding.heat is None else replace(e, finding=replace(e.finding, heat=None))
+            for e in v.evidence
+        )
         v = replace(v, evidence=light)
     return replace(s, verdict=v, preview=None, children=())
 

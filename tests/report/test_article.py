@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import html as markup
+
+import made
+
+from assay.report.article import article, where
+from assay.report.pictures import shots
+from assay.types import Evidence, Finding, Label, Outcome, Reason
+
+
+def told(one: made.Screening, **options: bool) -> str:
+    return markup.unescape(article(one, shots(one), "s1", **options))
+
+
+def test_an_article_says_what_where_why_how_sure_and_what_was_missed() -> None:
+    text = told(made.marked())
+    for part in (
+        'class="word">fake<',
+        "in photos",
+        '<p class="lead">Strong evidence that it was put together.</p>',
+        "A seam runs through it.",
+        "+5.00 points",
+        "Probability of being fake: <b>90\N{NO-BREAK SPACE}%</b>",
+        "Where measured, they find 50-70 % of such fakes (n = 120)",
+        "swapped faces",
+        "quarantine (rule some_rule)",
+        "640 x 480 pixels",
+    ):
+        assert part in text, part
+
+
+def test_evidence_stands_by_weight_and_what_broke_stands_last() -> None:
+    broken = Evidence(
+        "slow", 1, "f", Finding(Outcome.TIMED_OUT, reasons=(Reason("timed_out", "It took too long."),))
+    )
+    idle = Evidence("idle", 1, "f", Finding.not_applicable("no_jpeg", "It is no JPEG."))
+    many = [
+        broken,
+        made.evidence("nil", 0.0),
+        made.evidence("odd", None),
+        made.evidence("against", -4.0),
+        made.evidence("for", 3.0),
+        idle,
+    ]
+    text = told(made.screening(of=made.verdict(evidence=tuple(many))))
+    names = ["against", "for", "odd", "nil", "slow"]
+    places = [text.index(f'<th scope="row">{n}<') for n in names]
+    assert places == sorted(places)
+    assert "not counted" in text
+    assert "ran out of time" in text
+    assert "Does not apply here: idle (it is no JPEG)." in text
+
+
+def test_foreign_words_are_escaped_everywhere() -> None:
+    bad = "<script>alert('1')</script>\x1b[2J\u202e"
+    reasons = tuple(Reason("x", bad) for _ in range(20))
+    one = made.screening(
+        f"{bad}/{bad}!{bad}.jpg",
+        made.verdict(summary=f"{bad}. {bad}", evidence=(made.evidence(bad, 1.0, reasons=reasons),)),
+        warnings=(bad,),
+        quarantine_id=bad,
+    )
+    raw = article(one, shots(one), "s1")
+    assert "<script" not in raw
+    assert "\x1b" not in raw
+    assert "\u202e" not in raw
+    assert "&lt;script&gt;" in raw
+    assert raw.count("more reasons: use --json") == 1
+
+
+def test_a_long_sentence_is_cut() -> None:
+    one = made.screening(
+        of=made.verdict(
+            summary="x" * 100_000, evidence=(made.evidence(reasons=(Reason("x", "y" * 100_000),)),)
+        )
+    )
+    assert len(told(one)) < 10_000
+
+
+def test_brief_folds_the_evidence_unless_it_marks_a_place() -> None:
+    assert "<details>" in told(made.quiet(), brief=True)
+    assert "<details open>" in told(made.marked(), brief=True)
+    assert "<details" not in told(made.marked())
+
+
+def test_a_missing_picture_is_owned_up_to() -> None:
+    assert "No picture: it would make the report too large" in told(made.screening(), stripped=True)
+
+
+def test_certainty_is_never_round() -> None:
+    sure = told(made.screening(of=made.verdict(probability=0.99999)))
+    clear = told(made.screening(of=made.verdict(-9.0, Label.BONA_FIDE, probability=0.00001)))
+    assert "over 99.9\N{NO-BREAK SPACE}%" in sure
+    assert "under 0.1\N{NO-BREAK SPACE}%" in clear
+
+
+def test_a_place_is_a_folder_or_what_carries_it() -> None:
+    assert where("a.jpg") == ("", "a.jpg")
+    assert where("/a.jpg") == ("in /", "a.jpg")
+    assert where("x/in.eml!more.zip!one.jpg") == ("inside x/in.eml > more.zip", "one.jpg")
