@@ -79,3 +79,13 @@ def test_groups_come_in_order_and_do_not_overlap():
 def test_times_that_all_are_equal_do_no_harm():
     groups = planned(np.zeros(50), np.ones(50, np.bool_), most=4096)
     assert 1 <= len(chosen(groups)) <= 50
+
+
+def test_frames_that_are_not_shown_are_not_wanted_but_decoded_for_others():
+    times, keys = video(4, gop=50)
+    shown = times >= 0.4
+    groups = planned(times, keys, most=4096, shown=shown)
+    assert groups[0].first == 0
+    assert min(chosen(groups)) >= 0.4
+    assert len(chosen(groups)) == 16
+    assert planned(times, keys, most=100, shown=np.zeros_like(keys)) == ()

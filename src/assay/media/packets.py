@@ -27,6 +27,7 @@ class Index:
     times: NDArray[np.float64]  # seconds from the first frame shown, in decoding order
     start_s: float  # what a frame's own time has to be lessened by
     keys: NDArray[np.bool_]
+    shown: NDArray[np.bool_]  # false: decoded for others' sake, by an edit list
     duration_s: float  # measured
     rate_hz: float
     size: tuple[int, int]  # width, height as coded, by the header
@@ -67,16 +68,18 @@ def read_index(file: BinaryIO, limits: Mapping[str, float]) -> Index:
         streams.check_duration(promised, limits)
         rate_hz = float(stream.average_rate or stream.guessed_rate or 0)
         warnings: list[str] = []
-        times, keys, whole = _timed(container, stream, rate_hz, limits["duration_s"], warnings)
-        start_s = float(times.min()) if times.size else 0.0
-        measured = float(np.ptp(times)) + (1 / rate_hz if rate_hz > 0 else 0.0) if times.size else promised
-        if times.size and promised and abs(promised - measured) > max(2.0, 0.2 * promised):
+        times, keys, shown, whole = _timed(container, stream, rate_hz, limits["duration_s"], warnings)
+        seen = times[shown]
+        start_s = float(seen.min()) if seen.size else 0.0
+        measured = float(np.ptp(seen)) + (1 / rate_hz if rate_hz > 0 else 0.0) if seen.size else promised
+        if seen.size and promised and abs(promised - measured) > max(2.0, 0.2 * promised):
             warnings.append(f"its header says {promised:.1f} s of video, there are {measured:.1f} s")
         cut = f"The video goes on after {measured:.0f} s, which is the limit; the rest was not examined."
         return Index(
             times=times - start_s,
             start_s=start_s,
             keys=keys,
+            shown=shown,
             duration_s=measured,
             rate_hz=rate_hz,
             size=size,
@@ -100,9 +103,9 @@ def check_pixels(size: tuple[int, int], limits: Mapping[str, float]) -> None:
 
 def _timed(
     container: Any, stream: Any, rate_hz: float, longest_s: float, warnings: list[str]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], bool]:
-    """Times and key flags of all packets, up to the limits, and whether that is all there is."""
-    times, keys = array("d"), bytearray()
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], bool]:
+    """Times, key flags and whether shown of all packets, up to the limits, and whether that is all there is."""
+    times, keys, shown = array("d"), bytearray(), bytearray()
     base = float(stream.time_base or 0) or 1e-3
     step = 1 / rate_hz if rate_hz > 0 else 0.04
     whole = True
@@ -117,6 +120,8 @@ def _timed(
                 break
             times.append(time)
             keys.append(bool(packet.is_keyframe))
+            shown.append(not packet.is_discard)
     except streams.BROKEN as e:
         warnings.append(f"the video's packets end early ({str(e)[:120]})")
-    return np.array(times, np.float64), np.frombuffer(bytes(keys), np.bool_), whole
+    key_flags, shown_flags = (np.frombuffer(bytes(b), np.bool_) for b in (keys, shown))
+    return np.array(times, np.float64), key_flags, shown_flags, whole

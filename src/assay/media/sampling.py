@@ -30,7 +30,9 @@ class Group:
     times: tuple[float, ...]
 
 
-def planned(times: NDArray[np.float64], keys: NDArray[np.bool_], *, most: int) -> tuple[Group, ...]:
+def planned(
+    times: NDArray[np.float64], keys: NDArray[np.bool_], *, most: int, shown: NDArray[np.bool_] | None = None
+) -> tuple[Group, ...]:
     """Choose what to decode.
 
     Parameters
@@ -41,24 +43,25 @@ def planned(times: NDArray[np.float64], keys: NDArray[np.bool_], *, most: int) -
         Which of them are key frames.
     most : int
         How many frames may be chosen.
+    shown : ndarray of bool, shape (N,), optional
+        Which of them are shown at all; an edit list may have some decoded for others' sake only. All by default.
 
     Returns
     -------
     groups : tuple of Group
-        In order; empty for no packets.
+        In order; empty where nothing is shown.
     """
-    if not times.size or most < 1:
+    visible = np.ones_like(keys) if shown is None else shown
+    total = int(visible.sum())
+    least = min(LEAST, most, total)
+    if least < 1:
         return ()
-    starts = np.flatnonzero(keys)
-    if not starts.size:
-        starts = np.zeros(1, np.intp)
-    least = min(LEAST, most, times.size)
-    if starts.size < least:
-        return _with_more(times, starts, least - starts.size)
-    span = float(np.ptp(times))
-    chosen = _spaced(times, starts, max(SPACING_S, span / most))[:most]
+    alone = np.flatnonzero(keys & visible)
+    if alone.size < least:
+        return _with_more(times, np.flatnonzero(keys), visible, least)
+    chosen = _spaced(times, alone, max(SPACING_S, float(np.ptp(times[visible])) / most))[:most]
     if len(chosen) < least:
-        chosen = starts[np.linspace(0, starts.size - 1, least).round().astype(np.intp)].tolist()
+        chosen = alone[np.linspace(0, alone.size - 1, least).round().astype(np.intp)].tolist()
     return tuple(Group(k, k, (float(times[k]),)) for k in chosen)
 
 
@@ -71,19 +74,28 @@ def _spaced(times: NDArray[np.float64], starts: NDArray[np.intp], spacing: float
     return chosen
 
 
-def _with_more(times: NDArray[np.float64], starts: NDArray[np.intp], missing: int) -> tuple[Group, ...]:
+def _with_more(
+    times: NDArray[np.float64], starts: NDArray[np.intp], visible: NDArray[np.bool_], least: int
+) -> tuple[Group, ...]:
     """Every key frame, and frames spread evenly over what the budget can reach behind them."""
+    if not starts.size:
+        starts = np.zeros(1, np.intp)  # no packet says that it is a key frame: the decoder finds its own
     lengths = np.diff(starts, append=times.size)
     budget = min(1.0, max(FLOOR, SHARE * times.size) / times.size)
     reach = np.minimum(lengths, np.ceil(budget * lengths).astype(np.intp) + 1)
     spans = [np.arange(a + 1, a + r) for a, r in zip(starts, reach, strict=True)]
     # What is shown before its key frame leans on the group before, which is not decoded to its end.
-    behind = np.concatenate([i[times[i] > times[a]] for a, i in zip(starts, spans, strict=True)])
+    behind = np.concatenate(
+        [i[(times[i] > times[a]) & visible[i]] for a, i in zip(starts, spans, strict=True)]
+    )
     pool = behind[np.argsort(times[behind], kind="stable")]
+    missing = least - int(visible[starts].sum())
     steps = (np.arange(missing) + 0.5) * pool.size / missing
     picked = pool[np.unique(steps.astype(np.intp))] if pool.size else pool
     groups = []
     for a, r in zip(starts.tolist(), reach.tolist(), strict=True):
-        here = picked[(picked > a) & (picked < a + r)].tolist()
-        groups.append(Group(a, max([a, *here]), tuple(sorted({float(times[k]) for k in (a, *here)}))))
+        here = [a] if visible[a] else []
+        here += picked[(picked > a) & (picked < a + r)].tolist()
+        if here:
+            groups.append(Group(a, max(here), tuple(sorted({float(times[k]) for k in here}))))
     return tuple(groups)

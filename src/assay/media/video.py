@@ -33,7 +33,9 @@ class VideoReader:
 
     def __init__(self, file: BinaryIO, limits: Mapping[str, float]) -> None:
         self._index = read_index(file, limits)
-        groups = sampling.planned(self._index.times, self._index.keys, most=int(limits["frames"]))
+        groups = sampling.planned(
+            self._index.times, self._index.keys, most=int(limits["frames"]), shown=self._index.shown
+        )
         self.planned = sum(len(g.times) for g in groups)
         shown = np.linspace(0, self.planned - 1, min(PREVIEWS, self.planned)).round().astype(int)
         self._shown = frozenset(shown.tolist())
