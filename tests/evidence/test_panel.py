@@ -99,7 +99,7 @@ def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
     zygote = Zygote(
         "assay.evidence.examiner:prepare", EXAMINER.serving("assay.evidence.examiner:handle"), path=[folder]
     )
-    panel = Panel(zygote, folder / "models", jobs=1, detector_s=8.0, memory_bytes=600 << 20)
+    panel = Panel(zygote, folder / "models", jobs=1, detector_s=8.0, memory_bytes=450 << 20)
     yield panel
     panel.close()
 
