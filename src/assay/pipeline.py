@@ -129,8 +129,6 @@ class Screener:
         """The detectors of this installation."""
         return self._panel.members
 
-    # ---------------------------------------------------------------- arrival
-
     def screen_all(self, paths: Iterable[str], done: Done) -> Iterator[Screening]:
         """Screen files and folders on all cores; yields in the order of the walk.
 
@@ -217,8 +215,6 @@ class Screener:
         sample = Sample(uuid.uuid4().hex, "", 0, kind, declared_type(path), _now(), self._source, parent)
         return self._troubled(sample, path, e)
 
-    # ---------------------------------------------------------------- one sample
-
     def screen(
         self, arrival: Arrival, *, parent: str | None = None, depth: int = 0, budget: Budget | None = None
     ) -> Screening:
@@ -251,7 +247,9 @@ class Screener:
         return self._conclude(case, trouble)
 
     def _examine(self, case: Case) -> None:
-        known = digests.known(case.sample.sha256, lambda sha256: testfile.known(sha256) or self._known(sha256))
+        known = digests.known(
+            case.sample.sha256, lambda sha256: testfile.known(sha256) or self._known(sha256)
+        )
         if known is not None:
             case.evidence.append(known)
             return  # decided: nothing else could change it
@@ -412,8 +410,6 @@ class Screener:
                 child = self._unread(path, e, parent=case.sample.id)
             case.children.append(child)
 
-    # ---------------------------------------------------------------- evidence
-
     def _readers(self, view: str) -> tuple[str, ...]:
         return tuple(m.name for m in self.members if m.reads == view)
 
@@ -429,14 +425,16 @@ class Screener:
         frame = packed.view["frames"][0] if "frames" in packed.view else packed.view
         height, width = frame["coded"]["shape"][:2]
         case.size_px = (height, width) if frame["orientation"] in (5, 6, 7, 8) else (width, height)
-        described = packed.answer.get("preview")
-        if described is not None and case.budget.wants_preview(case.depth):
-            arena = read_arena(packed.arena_fd, packed.used)
-            before = case.preview or Preview(())
-            times = before.times_s + ((float(frame["time_s"]),) if "frames" in packed.view else ())
-            case.preview = Preview((*before.pictures, picture(described, arena)), times)
-
-    # ---------------------------------------------------------------- verdict
+        shown = packed.answer.get("previews", [])
+        if "preview" in packed.answer:
+            shown = [{"picture": packed.answer["preview"]}]
+        if not shown or not case.budget.wants_preview(case.depth):
+            return
+        arena = read_arena(packed.arena_fd, packed.used)
+        before = case.preview or Preview(())
+        pictures = tuple(picture(one["picture"], arena) for one in shown)
+        times = tuple(float(one["time_s"]) for one in shown if "time_s" in one)
+        case.preview = Preview((*before.pictures, *pictures), (*before.times_s, *times))
 
     def _conclude(self, case: Case, trouble: SampleError | None) -> Screening:
         context = self.context(case)

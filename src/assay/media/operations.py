@@ -124,20 +124,6 @@ def _image(opened: Opened, message: Mapping[str, Any], arena: ArenaWriter | None
     yield answer | {"used": room.used}
 
 
-def _stills(opened: Opened, message: Mapping[str, Any], arena: ArenaWriter | None) -> Iterator[JSON]:
-    """Answer each still in turn, all in the one arena, as many as it holds; at the end what was left out."""
-    from assay.media.stills import read_stills
-
-    room = _needed(arena)
-    notes: list[str] = []
-    for still in read_stills(opened.file, message["limits"], notes):
-        if room.used + 2 * still.coded.nbytes > room.capacity:
-            notes.append("the later frames of the animation do not fit into memory and were not examined")
-            break
-        yield {"view": pack(still, room), "used": room.used}
-    yield {"end": True, "coverage": {"unread": []}, "warnings": notes}
-
-
 def _video(opened: Opened, message: Mapping[str, Any], _arena: ArenaWriter | None) -> Iterator[JSON]:
     from assay.media.video import VideoReader
 
@@ -204,7 +190,6 @@ class _Arrayless:
 OPERATIONS: dict[str, Operation] = {
     "triage": _triage,
     "image": _image,
-    "stills": _stills,
     "video": _video,
     "audio": _audio,
     "window": _window,
