@@ -64,8 +64,8 @@ def make() -> dict[str, bytes]:
         "03-comfyui-workflow.png": declared,
         "04-splice.jpg": forged,
         "05-honest-resaved.jpg": images.jpeg(reopened(images.jpeg(portrait, quality=93)), quality=82),
-        "06-clip.mp4": clips.make_video(frames=pan(cat, 90), fps=15, audio=True),
-        "07-speech.wav": clips.make_speech(seconds=4),
+        "06-clip.mp4": clips.make_video(seconds=6, size=(320, 240), fps=15, audio="aac"),
+        "07-voice.wav": clips.make_audio(seconds=4),
         "08-mail-with-a-fake.eml": mail(declared),
         "09-bomb.zip": zipped({"zeros.bin": bytes(64 << 20)}),
         "10-over-the-limit.png": images.png_from_chunks(30_000, 30_000, b""),
@@ -81,14 +81,6 @@ def photo(name: str) -> Pixels:
 
 def reopened(jpeg: bytes) -> Pixels:
     return np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))
-
-
-def pan(picture: Pixels, frames: int, size: tuple[int, int] = (240, 320)) -> list[Pixels]:
-    """A camera that moves over a photograph: (H, W, 3) frames of `size` (H, W)."""
-    height, width = size
-    room_y, room_x = picture.shape[0] - height, picture.shape[1] - width
-    moves = [(k * room_y // frames, k * room_x // frames) for k in range(frames)]
-    return [np.ascontiguousarray(picture[y : y + height, x : x + width]) for y, x in moves]
 
 
 def mail(attachment: bytes) -> bytes:
