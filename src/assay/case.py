@@ -45,7 +45,7 @@ class Case:
 def quality_of(case: Case) -> int | None:
     """The JPEG quality that its first table stands for, None where there is none."""
     tables = case.container.quantisation if case.container is not None else ()
-    return estimated_quality(tables[0]) if tables else None
+    return estimated_quality(tables[0]) if tables and len(tables[0]) == 64 else None
 
 
 def malformed(e: Exception) -> Failed:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -13,6 +14,13 @@ from assay.ingest.admission import admit_bytes, admit_path, admit_stream, walk
 from assay.types import sha256_of
 
 LIMIT = 1 << 20
+
+
+class FolderAsStream:
+    """What `assay screen - < /tmp` reads from."""
+
+    def read(self, _: int) -> bytes:
+        raise IsADirectoryError(21, "Is a directory")
 
 
 def test_a_file_is_hashed_and_its_ends_are_read(tmp_path: Path) -> None:
@@ -125,3 +133,70 @@ def test_names_that_are_not_utf8_are_walked(tmp_path: Path) -> None:
     Path(os.fsdecode(name)).write_bytes(b"x")
     (found,) = walk([str(tmp_path)])
     assert os.fsencode(found.path) == name
+
+
+def test_a_file_that_is_only_renamed_or_touched_has_not_changed(tmp_path: Path) -> None:
+    file = tmp_path / "a.bin"
+    file.write_bytes(b"the same")
+    with admit_path(str(file), LIMIT) as arrival:
+        os.utime(file, (1, 1))
+        file.rename(tmp_path / "b.bin")
+        assert not arrival.changed()
+        assert "moved or removed" in arrival.moved()
+
+
+def test_a_name_that_another_file_took_is_told(tmp_path: Path) -> None:
+    file, other = tmp_path / "a.bin", tmp_path / "b.bin"
+    file.write_bytes(b"one")
+    other.write_bytes(b"two")
+    with admit_path(str(file), LIMIT) as arrival:
+        assert arrival.moved() == ""
+        os.replace(other, file)
+        assert "another file took its name" in arrival.moved()
+
+
+def test_a_file_that_grows_as_fast_as_it_is_read_is_refused(tmp_path: Path, monkeypatch) -> None:
+    file = tmp_path / "a.log"
+    file.write_bytes(b"x")
+    monkeypatch.setattr(os, "pread", lambda _fd, size, _offset: bytes(size))
+    with pytest.raises(Refused, match="limit"), admit_path(str(file), LIMIT):
+        pass
+
+
+def test_a_pipe_that_nobody_writes_to_is_given_up(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(admission, "PIPE_S", 0.05)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Failed, match="nobody wrote"), admit_path(str(tmp_path / "pipe"), LIMIT):
+        pass
+
+
+def test_a_writer_that_is_late_is_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Timer(0.2, lambda: pipe.write_bytes(b"late"))
+    writer.start()
+    with admit_path(str(pipe), LIMIT) as arrival:
+        assert arrival.size == 4
+    writer.join()
+
+
+def test_a_standard_input_that_is_closed_or_a_folder_is_trouble_of_one_sample(tmp_path: Path) -> None:
+    with pytest.raises(Failed, match="closed"), admit_stream(None, "-", LIMIT):
+        pass
+    with pytest.raises(Failed, match="cannot be read"), admit_stream(FolderAsStream(), "-", LIMIT):  # type: ignore[arg-type]
+        pass
+
+
+def test_folders_nested_deeper_than_python_recurses_are_walked(tmp_path: Path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=folder)
+        inner = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(os.open("a", os.O_CREAT | os.O_WRONLY, dir_fd=folder))
+    os.close(folder)
+    (found,) = walk([str(tmp_path)])
+    assert found.path.endswith("/d/d/a")
+    assert found.problem is None
+    subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)  # shutil recurses
