@@ -50,18 +50,12 @@ def test_list_speaks_json(shelf: Path) -> None:
 
 
 def test_pull_brings_a_model_and_says_so(shelf: Path) -> None:
-    code, out, err = run(shelf, "pull", "--all")
+    code, out, err = run(shelf, "pull")
     assert code == 0
     assert "pulled and verified" in out
     assert "copying 100 %" in err
     assert "present" in run(shelf, "list")[1]
     assert "already here" in run(shelf, "pull", "small")[1]
-
-
-def test_pull_needs_names_or_all(shelf: Path) -> None:
-    code, _, err = run(shelf, "pull")
-    assert code == 2
-    assert "--all" in err
 
 
 def test_pull_that_fails_says_what_to_do(shelf: Path) -> None:

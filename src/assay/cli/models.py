@@ -69,7 +69,7 @@ def list_models(*, as_json: bool, folder: Path | None) -> None:
         click.echo(f"{'':{width}}  licence {model.licence}; from {ascii(model.source)[1:-1]}")
     click.echo(f"in {ascii(str(shelf.folder))[1:-1]}")
     if any(found != "present" for _, found in rows):
-        click.echo("Get what is missing or altered with: assay models pull --all")
+        click.echo("Get what is missing or altered with: assay models pull")
 
 
 def _described(model: Model, found: State, folder: Path) -> dict[str, object]:
@@ -84,16 +84,13 @@ def _size(size: int) -> str:
 
 @models.command("pull")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--all", "everything", is_flag=True, help="Every model of the catalogue.")
 @folder_option
-def pull_models(*, names: tuple[str, ...], everything: bool, folder: Path | None) -> None:
-    """Bring models to this machine; what is here and intact is not fetched again."""
+def pull_models(*, names: tuple[str, ...], folder: Path | None) -> None:
+    """Bring models to this machine, all of them by default; what is here and intact is not fetched again."""
     from assay.evidence.models import chosen
 
-    if bool(names) == everything:
-        raise click.UsageError("name the models, or say --all (assay models list shows them)")
     shelf = _shelf(folder)
-    wanted = list(shelf.known.values()) if everything else chosen(names, shelf.known)
+    wanted = list(shelf.known.values()) if not names else chosen(names, shelf.known)
     failed = [model for model in wanted if not _pull_one(model, shelf.folder)]
     if failed:
         raise SystemExit(TROUBLE)
