@@ -62,7 +62,8 @@ def doctor(ctx: click.Context, *, jail_only: bool, strict: bool) -> int:
     bad = [c for c in checks if c.state == BAD]
     needed = [c for c in bad if c.section != "Weights"]
     click.echo("\nAll is well." if not bad else f"\n{len(bad)} to look at: {', '.join(c.name for c in bad)}.")
-    return 2 if needed and (strict or any(c.section == "Store" for c in needed)) else 0
+    without = any(c.section == "Store" or c.name == "zygote" for c in needed)  # nothing works without these
+    return 2 if without or (strict and needed) else 0
 
 
 def _program(settings: Settings) -> Iterator[Check]:
@@ -100,7 +101,7 @@ def _weights(settings: Settings) -> Iterator[Check]:
 def _store(settings: Settings) -> Iterator[Check]:
     section, data = "Store", settings.paths.data
     place = next(p for p in (data, *data.parents) if p.exists())
-    if not os.access(place, os.W_OK):
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         yield Check(
             section,
             "data",

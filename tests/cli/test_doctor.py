@@ -1,0 +1,101 @@
+"""`assay doctor` looks at each part and says what to do; only what is needed makes it fail."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from assay.media.jail import layers as measured
+from assay.media.jail.layers import Layer
+
+ON = Layer("seccomp", on=True, why="tried", hint="")
+OFF = Layer("landlock", on=False, why="a file was opened", hint="Boot with lsm=landlock.")
+ABSENT = Layer("uid", on=None, why="not root", hint="Run it as root.")
+
+
+@pytest.fixture(autouse=True)
+def layers(monkeypatch: pytest.MonkeyPatch) -> list[Layer]:
+    """What the jail would measure; tests of the jail measure it."""
+    found = [ON, ABSENT]
+    monkeypatch.setattr(measured, "layers", lambda: found)
+    return found
+
+
+def test_a_fresh_installation_is_well_but_for_its_weights(installation) -> None:
+    said = installation.run("doctor").output
+    for section in ("Program", "Jail", "Weights", "Store"):
+        assert f"\n{section}\n" in said
+    assert "it is made by the first screening" in said
+    assert "assay models pull" in said
+    assert not installation.settings.paths.database.exists(), "looking must not make anything"
+
+
+def test_of_the_jail_alone_nothing_else_is_said(installation) -> None:
+    said = installation.run("doctor", "--jail").output
+    assert "Jail" in said
+    assert "Store" not in said
+    assert "All is well." in said
+
+
+def test_a_layer_that_the_kernel_has_and_that_is_off_is_told_and_strict_fails(installation, layers) -> None:
+    layers.append(OFF)
+    said = installation.run("doctor", "--jail").output
+    assert "OFF" in said
+    assert "Boot with lsm=landlock." in said
+    installation.run("doctor", "--jail", "--strict", code=2)
+
+
+def test_without_any_sandbox_nothing_can_be_screened(installation, layers) -> None:
+    layers[:] = [Layer("zygote", on=False, why="it ended", hint="Install it again.")]
+    assert "Install it again." in installation.run("doctor", "--jail", code=2).output
+
+
+def test_a_layer_that_the_kernel_does_not_have_is_no_failure(installation) -> None:
+    said = installation.run("doctor", "--jail", "--strict").output
+    assert "absent" in said
+    assert "Run it as root." in said
+
+
+def test_a_damaged_database_fails_and_says_what_to_do(installation) -> None:
+    place = installation.settings.paths.database
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"this is no database" * 300)
+    said = installation.run("doctor", code=2).output
+    assert "OFF     database" in said
+    assert "move it aside" in said
+
+
+def test_a_database_of_a_newer_program_fails_and_says_what_to_do(installation) -> None:
+    installation.add(installation.folder / "inbox" / "a.jpg")
+    with sqlite3.connect(installation.settings.paths.database) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    raw.close()
+    said = installation.run("doctor", code=2).output
+    assert "9999" in said
+    assert "newer Assay" in said
+
+
+def test_a_store_in_use_is_well(installation) -> None:
+    installation.add(installation.folder / "inbox" / "a.jpg")
+    assert "on      database" in installation.run("doctor").output
+
+
+def test_a_data_folder_below_a_file_cannot_be_written(installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    (installation.folder / "file").write_bytes(b"x")
+    environ = installation.environ() | {"ASSAY_PATHS_DATA": str(installation.folder / "file" / "data")}
+    monkeypatch.setattr(type(installation), "environ", lambda _: environ)
+    said = installation.run("doctor", code=2).output
+    assert "cannot be written" in said
+    assert "paths.data" in said
+
+
+def test_a_disk_that_is_nearly_full_is_told(installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")  # noqa: PYI024
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 9, 1))
+    said = installation.run("doctor", code=2).output
+    assert "0.0 GiB free" in said
+    assert "Make room" in said
