@@ -78,6 +78,13 @@ def test_a_long_sentence_is_cut() -> None:
     assert len(told(one)) < 10_000
 
 
+def test_a_sample_that_says_very_much_does_not_crowd_out_the_others() -> None:
+    reasons = tuple(Reason("x", "&" * 5000) for _ in range(40))
+    rows = tuple(made.evidence(f"d{k}", 1.0, reasons=reasons) for k in range(40))
+    one = made.screening("&" * 5000, made.verdict(summary="&" * 5000, evidence=rows))
+    assert len(article(one, [], "s1")) < 120_000
+
+
 def test_brief_folds_the_evidence_unless_it_marks_a_place() -> None:
     assert "<details>" in told(made.quiet(), brief=True)
     assert "<details open>" in told(made.marked(), brief=True)

@@ -10,8 +10,9 @@ from assay.report.escape import printable
 from assay.report.table import sentence, split_summary, word
 from assay.types import Coverage, Evidence, Outcome, Screening, Verdict
 
-MOST_ROWS = 24  # of evidence
-MOST_REASONS = 8
+MOST_ROWS = 20  # of evidence
+MOST_REASONS = 6
+MOST_SAID = 9000  # characters of all reasons together, so that no sample crowds out the others
 SENTENCE = 600  # characters of a sentence that a sample may have had a word in
 SUMMARY = 1500
 CLASSES = {
@@ -119,7 +120,9 @@ def _evidence(evidence: Sequence[Evidence]) -> str:
     spoke = [e for e in evidence if e.finding.outcome is not Outcome.NOT_APPLICABLE]
     silent = [e for e in evidence if e.finding.outcome is Outcome.NOT_APPLICABLE]
     spoke.sort(key=_weight)
-    rows = "".join(_row(e) for e in spoke[:MOST_ROWS])
+    told = sum(min(len(e.finding.reasons), MOST_REASONS) for e in spoke[:MOST_ROWS])
+    limit = max(100, min(SENTENCE, MOST_SAID // max(told, 1)))
+    rows = "".join(_row(e, limit) for e in spoke[:MOST_ROWS])
     more = f'<p class="soft">{len(spoke) - MOST_ROWS} more: use --json.</p>' if len(spoke) > MOST_ROWS else ""
     why = "; ".join(
         f"{_name(e)} ({text(_plain(e), 160)})" if e.finding.reasons else _name(e) for e in silent[:MOST_ROWS]
@@ -142,7 +145,7 @@ def _weight(e: Evidence) -> tuple[int, float]:
     return (1 if shown else 2), -float(e.llr is None)
 
 
-def _row(e: Evidence) -> str:
+def _row(e: Evidence, limit: int) -> str:
     if e.finding.outcome is not Outcome.SCORED:
         points, side = OUTCOMES[e.finding.outcome], "broken"
     elif e.llr is None:
@@ -151,7 +154,7 @@ def _row(e: Evidence) -> str:
         points = f"{e.llr:+.2f}" if e.llr else "0"
         side = "toward" if e.llr > 0 else "away" if e.llr < 0 else "aside"
     reasons = e.finding.reasons
-    said = "".join(f"<li>{text(sentence(r.text))}</li>" for r in reasons[:MOST_REASONS])
+    said = "".join(f"<li>{text(sentence(r.text), limit)}</li>" for r in reasons[:MOST_REASONS])
     if len(reasons) > MOST_REASONS:
         said += f"<li>{len(reasons) - MOST_REASONS} more reasons: use --json.</li>"
     return (

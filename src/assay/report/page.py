@@ -20,7 +20,7 @@ from assay.types import Label, Screening, Status
 
 # Bytes in the page; together with the style and the frame under 20 MB whatever a folder holds.
 MOST_PICTURES = 11_000_000
-MOST_ARTICLES = 4_500_000  # their text
+MOST_ARTICLES = 4_000_000  # their text
 MOST_TABLE = 3_500_000
 MOST_FINDS = 500
 MOST_VOUCHED = 50
