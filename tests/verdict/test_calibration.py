@@ -133,3 +133,10 @@ def test_every_family_of_a_built_in_detector_has_its_cap():
     sources = sorted((tables.HERE.parent / "evidence" / "detectors").glob("[a-z]*.py"))
     families = {f for p in sources for f in re.findall(r'family="(\w+)"', p.read_text(encoding="utf-8"))}
     assert families <= shipped().caps.keys()
+
+
+def test_no_detector_has_outgrown_its_calibration():
+    folder = tables.HERE.parent / "evidence" / "detectors"
+    for name, known in shipped().maps.items():
+        card = re.search(r"version=(\d+)", (folder / f"{name}.py").read_text(encoding="utf-8"))
+        assert int(card[1]) == known.version, f"{name} has another version: run tools/calibration again"

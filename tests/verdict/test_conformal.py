@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.verdict.conformal import beta_range, sources_needed, split_conformal, wilson
+from assay.verdict.conformal import FLOOR, beta_range, sources_needed, split_conformal, wilson
 
 SCORES = st.lists(st.floats(-20, 20), min_size=1, max_size=300)
 BUDGETS = st.floats(0.005, 0.5)
@@ -30,7 +30,7 @@ def test_no_more_of_the_sample_reaches_the_threshold_than_the_budget_allows(scor
         return
     reached = sum(s >= threshold.value for s in scores)
     assert reached <= math.floor((len(scores) + 1) * budget + 1e-9)
-    assert threshold.value >= 0
+    assert threshold.value >= FLOOR
     assert 0 <= threshold.false_alarms[0] < threshold.false_alarms[1] <= 1
 
 
@@ -45,9 +45,9 @@ def test_new_sources_reach_the_threshold_as_often_as_promised():
     rng = np.random.default_rng(1)
     rates = []
     for _ in range(300):
-        threshold = split_conformal((rng.normal(size=99) + 1).tolist(), 0.05)
+        threshold = split_conformal((rng.normal(size=99) + 5).tolist(), 0.05)
         assert threshold is not None
-        rates.append(float(np.mean(rng.normal(size=2000) + 1 >= threshold.value)))
+        rates.append(float(np.mean(rng.normal(size=2000) + 5 >= threshold.value)))
     assert np.mean(rates) == pytest.approx(0.05, abs=0.005)
     low, high = threshold.false_alarms
     assert 0.85 <= np.mean([low <= r <= high for r in rates]) <= 0.95

@@ -83,6 +83,38 @@ def test_the_same_scores_give_the_same_calibration(fit, scores, monkeypatch):
     assert fit.fit([scores]) == fit.fit([scores])
 
 
+def test_the_file_is_laid_out_for_readers_and_loses_nothing(fit, scores, monkeypatch):
+    monkeypatch.setattr(fit, "REPLICATES", 5)
+    fitted = fit.fit([scores])
+    text = fit.laid_out(fitted)
+    assert json.loads(text) == json.loads(json.dumps(fitted))
+    assert text.count("\n") < 120
+
+
+def test_a_condition_of_its_own_comes_before_the_wide_one(fit, scores, monkeypatch):
+    monkeypatch.setattr(fit, "REPLICATES", 5)
+    data = json.loads(scores.read_text(encoding="utf-8"))
+    data["detectors"]["learned_image"] |= {"qualities": [[0, 0], [1, 50]], "methods": ["isotonic"]}
+    scores.write_text(json.dumps(data), encoding="utf-8")
+    cells = fit.fit([scores])["detectors"]["learned_image"]["cells"]
+    assert [(c["quality"], c["method"]) for c in cells] == [([0, 0], "isotonic"), ([0, 100], "isotonic")]
+
+
+def test_the_freer_method_must_be_clearly_better(fit):
+    noisy = np.array([0.5, 0.6, 0.7])
+    assert fit.simplest({"logistic": noisy, "isotonic": noisy - 0.05}) == "logistic"
+    assert fit.simplest({"logistic": noisy, "isotonic": noisy - 0.3}) == "isotonic"
+
+
+def test_scores_with_a_long_tail_are_fitted_by_their_logarithm(fit):
+    scores = np.array([0.0] * 60 + [3.0] + [0.0] * 20 + [2.0, 5.0, 20.0, 80.0, 300.0] * 8)
+    fake = np.arange(len(scores)) >= 61
+    xs, ys = fit.maps.logarithmic(scores, fake, np.ones(len(scores)))
+    assert xs[-1] == pytest.approx(300.0)
+    low, middle, high = np.interp([2.0, 20.0, 80.0], xs, ys)
+    assert 0 < low < middle < high
+
+
 def test_a_condition_with_few_sources_gets_no_map(fit, scores, tmp_path):
     data = json.loads(scores.read_text(encoding="utf-8"))
     few = tmp_path / "few.json"
@@ -107,8 +139,8 @@ def test_files_join_by_sample_and_must_agree(fit, scores, tmp_path):
 
 def test_cllr_of_knowing_nothing_is_one_bit(fit):
     fake = np.array([True, False, True, False])
-    assert fit.cllr(np.zeros(4), fake, np.ones(4)) == pytest.approx(1.0)
-    assert fit.cllr(np.where(fake, 20.0, -20.0), fake, np.ones(4)) == pytest.approx(0.0, abs=1e-6)
+    assert fit.maps.cllr(np.zeros(4), fake, np.ones(4)) == pytest.approx(1.0)
+    assert fit.maps.cllr(np.where(fake, 20.0, -20.0), fake, np.ones(4)) == pytest.approx(0.0, abs=1e-6)
 
 
 @given(scores=hnp.arrays(float, st.integers(4, 60), elements=st.floats(-50, 50)), seed=st.integers(0, 99))
@@ -120,12 +152,12 @@ def test_every_fit_rises_and_stays_within_what_its_sources_allow(fit, scores, se
         assert np.all(np.diff(xs) >= 0)
         assert np.all(np.diff(ys) >= -1e-9)
         assert np.all(np.isfinite(ys))
-    _, ys = fit.isotonic(scores, fake, np.ones(len(scores)))
+    _, ys = fit.maps.isotonic(scores, fake, np.ones(len(scores)))
     assert np.abs(ys).max() <= 2 * math.log(len(scores) + 2)
 
 
 def test_renderings_of_one_source_share_its_weight(fit):
-    assert fit.source_weights(["a", "a", "b"]).tolist() == [0.5, 0.5, 1.0]
+    assert fit.maps.source_weights(["a", "a", "b"]).tolist() == [0.5, 0.5, 1.0]
 
 
 def test_a_detector_that_is_blind_to_half_of_all_fakes_can_say_little_against_one(fit, scores):
@@ -147,6 +179,6 @@ def test_a_detector_that_is_blind_to_half_of_all_fakes_can_say_little_against_on
 
 def test_widening_keeps_order_and_is_nothing_for_a_detector_of_everything(fit):
     llrs = np.linspace(-5, 5, 11)
-    assert fit.widened(llrs, 1.0) == pytest.approx(llrs)
-    assert np.all(np.diff(fit.widened(llrs, 0.5)) > 0)
-    assert fit.widened(llrs, 0.5).min() > math.log(0.5)
+    assert fit.maps.widened(llrs, 1.0) == pytest.approx(llrs)
+    assert np.all(np.diff(fit.maps.widened(llrs, 0.5)) > 0)
+    assert fit.maps.widened(llrs, 0.5).min() > math.log(0.5)

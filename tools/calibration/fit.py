@@ -12,10 +12,11 @@ A scores file holds what a detector said of media that it was not trained on:
 Files that name the same sample are joined. A missing or null score means that the detector did not speak.
 
 How: each source weighs the same, however many renderings of it there are. Scores become LLRs by isotonic regression
-(pool adjacent violators) with one made-up source at each end, or by a logistic curve, whichever has the lower Cllr on
-sources left out of bootstrap samples; both are cut at +- log(sources). The fused scores that thresholds are set on come
+(pool adjacent violators) with one made-up source at each end, or by a logistic curve of the score or of its logarithm:
+the one with the least freedom whose Cllr, on sources left out of bootstrap samples, is within one standard error of the
+best. All are cut at +- log(sources) and at what the counts at either end allow. The fused scores that thresholds are set on come
 from maps that never saw the source (cross-fitted, split by source); of its renderings, a bona fide source gives the
-highest, a fake one its median.
+highest, a fake one that of a single rendering, drawn by its name, so that recall is that of any one rendering.
 
 A map is fitted on fakes of the kinds that its detector claims, and then widened to all fakes: of those, a `share` is of
 such kinds (a judgement), and to the others the detector is taken to be blind. So a detector of synthetic pictures that
@@ -29,8 +30,10 @@ import hashlib
 import itertools
 import json
 import math
+import re
+import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,15 +42,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import maps
+from maps import METHODS, Fit, Floats
+
 from assay.verdict import calibration as tables
 from assay.verdict.calibration import Calibration, Cell, Context, ScoreMap, group_name, panel_llr
 
 LEAST = 20  # sources of each class below which a cell has no map
 FOLDS = 5
 REPLICATES = 100  # bootstrap samples
-GRID = 24  # knots kept of a smooth map
-Floats = NDArray[np.float64]
-Fit = Callable[[Floats, NDArray[np.bool_], Floats], tuple[Floats, Floats]]
+EVERY = (0, 100)  # JPEG qualities: stands in, last, for conditions with too few sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +75,10 @@ class Cells:
     version: int
     family: str
     media_family: str = "image"
-    qualities: tuple[tuple[int, int], ...] = ((0, 100),)
+    qualities: tuple[tuple[int, int], ...] = (EVERY,)
     claims: frozenset[str] = frozenset()  # kinds of fakes that its map is fitted on; empty: all
     share: float = 1.0  # of such kinds among all fakes
+    methods: tuple[str, ...] = ("logistic", "isotonic")  # to choose from, the least free first
 
     def learns(self, row: Row) -> bool:
         """Is this row one to fit the detector's map on?"""
@@ -100,9 +107,10 @@ def read_rows(paths: Sequence[Path]) -> tuple[dict[str, Cells], list[Row]]:
                 about["version"],
                 about["family"],
                 about.get("media_family", "image"),
-                tuple((low, high) for low, high in about.get("qualities", [[0, 100]])),
+                tuple((low, high) for low, high in about.get("qualities", [EVERY])),
                 frozenset(about.get("claims", ())),
                 about.get("share", 1.0),
+                tuple(about.get("methods", ("logistic", "isotonic"))),
             )
         for row in data["rows"]:
             known = joined.setdefault(row["sample"], {**row, "scores": {}})
@@ -123,103 +131,8 @@ def _row(r: Mapping[str, Any]) -> Row:
     return Row(r["sample"], r["source"], r["label"] == "fake", r.get("kind") or "", context, r["scores"])
 
 
-def source_weights(sources: Sequence[str]) -> Floats:
-    """Give every source the weight 1, shared by its renderings."""
-    _, inverse, counts = np.unique(np.array(sources), return_inverse=True, return_counts=True)
-    weights: Floats = 1.0 / counts[inverse]
-    return weights
-
-
-def isotonic(scores: Floats, fake: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
-    """Fit a rising step map from score to LLR by pooling adjacent violators.
-
-    Parameters
-    ----------
-    scores : ndarray of float64, shape (N,)
-        Raw scores, higher is more like a fake.
-    fake : ndarray of bool, shape (N,)
-        Labels.
-    weights : ndarray of float64, shape (N,)
-        Of each observation; the weights of a source add up to 1.
-
-    Returns
-    -------
-    knots : tuple of ndarray, shape (K,) each
-        Rising scores (the edges of each pooled step) and their LLRs in nats, not falling.
-
-    Notes
-    -----
-    One made-up fake source at the bottom and one bona fide source at the top keep every LLR finite and about as
-    large as the number of sources allows.
-
-    References
-    ----------
-    N. Bruemmer, J. du Preez, "The PAV algorithm optimizes binary proper scoring rules", 2013.
-    """
-    values, inverse = np.unique(scores, return_inverse=True)
-    positive = np.bincount(inverse, weights * fake, len(values))
-    total = np.bincount(inverse, weights, len(values))
-    positive[0] += 1.0  # the made-up fake
-    total[0] += 1.0
-    total[-1] += 1.0  # the made-up bona fide
-    prior = positive.sum() / total.sum()
-    steps: list[list[float]] = []  # positive weight, total weight, first, last score
-    for value, p, t in zip(values, positive, total, strict=True):
-        steps.append([p, t, value, value])
-        while len(steps) > 1 and steps[-2][0] / steps[-2][1] >= steps[-1][0] / steps[-1][1]:
-            top = steps.pop()
-            steps[-1] = [steps[-1][0] + top[0], steps[-1][1] + top[1], steps[-1][2], top[3]]
-    shift = math.log(prior / (1 - prior))
-    knots: list[tuple[float, float]] = []
-    for p, t, first, last in steps:
-        share = min(max(p / t, 1e-9), 1 - 1e-9)
-        llr = math.log(share / (1 - share)) - shift
-        knots += [(first, llr)] if first == last else [(first, llr), (last, llr)]
-    xs, ys = np.array(knots).T
-    return xs, ys
-
-
-def logistic(scores: Floats, fake: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
-    """Fit LLR = a + b * score, b >= 0, by weighted logistic regression with a weak ridge; same form as `isotonic`."""
-    middle, spread = float(np.average(scores, weights=weights)), float(scores.std()) or 1.0
-    x = (scores - middle) / spread
-    balance = np.where(
-        fake, 0.5 / weights[fake].sum(), 0.5 / weights[~fake].sum()
-    )  # prior of one half: b is an LLR
-    w = weights * balance * weights.sum()
-    a = b = 0.0
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(a + b * x, -30, 30)))
-        gradient = np.array([np.sum(w * (p - fake)), np.sum(w * (p - fake) * x) + 0.1 * b])
-        v = w * p * (1 - p)
-        hessian = np.array([[v.sum() + 1e-9, (v * x).sum()], [(v * x).sum(), (v * x * x).sum() + 0.1]])
-        step = np.linalg.solve(hessian, gradient)
-        a, b = a - step[0], b - step[1]
-        if np.abs(step).max() < 1e-9:
-            break
-    b = max(b, 0.0)
-    xs = np.quantile(scores, np.linspace(0, 1, GRID))
-    xs = np.unique(xs)
-    return xs, (a + b * (xs - middle) / spread if b > 0 else np.zeros_like(xs))
-
-
-METHODS: dict[str, Fit] = {"isotonic": isotonic, "logistic": logistic}
-
-
-def cllr(llrs: Floats, fake: NDArray[np.bool_], weights: Floats) -> float:
-    """Return the cost of LLRs in bits: 0 is perfect, 1 is what knowing nothing costs.
-
-    References
-    ----------
-    N. Bruemmer, J. du Preez, "Application-independent evaluation of speaker detection", 2006.
-    """
-    up = np.average(np.logaddexp(0, -llrs[fake]), weights=weights[fake])
-    down = np.average(np.logaddexp(0, llrs[~fake]), weights=weights[~fake])
-    return float((up + down) / 2 / math.log(2))
-
-
 def fit_cell(
-    rows: Sequence[Row], detector: str, share: float, size: str, quality: tuple[int, int], seed: int
+    rows: Sequence[Row], detector: str, about: Cells, size: str, quality: tuple[int, int], seed: int
 ) -> Fitted | None:
     """Fit one detector under one condition; None where the sources are too few."""
     inside = [r for r in rows if _inside(r, detector, size, quality)]
@@ -227,12 +140,24 @@ def fit_cell(
     if min(counts.values()) < LEAST:
         return None
     bound = math.log(min(counts.values()))
-    judged = {name: _left_out(inside, detector, fit, bound, seed) for name, fit in METHODS.items()}
-    method = min(judged, key=lambda name: float(np.median(judged[name])))
+    judged = {name: _left_out(inside, detector, METHODS[name], bound, seed) for name in about.methods}
+    method = simplest(judged)
     costs = judged[method]
-    cell = _cell(inside, detector, METHODS[method], size, quality, share)
+    cell = _cell(inside, detector, METHODS[method], size, quality, about.share)
     low, high = np.quantile(costs, (0.05, 0.95))
     return Fitted(cell, method, float(np.median(costs)), (float(low), float(high)))
+
+
+def simplest(judged: Mapping[str, Floats]) -> str:
+    """Choose the first method (the least free stands first) whose cost is within one standard error of the best.
+
+    References
+    ----------
+    L. Breiman et al., "Classification and regression trees", 1984: the one-standard-error rule.
+    """
+    best = min(judged, key=lambda name: float(np.median(judged[name])))
+    allowed = float(np.median(judged[best]) + judged[best].std())
+    return next(name for name in judged if float(np.median(judged[name])) <= allowed)
 
 
 def _inside(r: Row, detector: str, size: str, quality: tuple[int, int]) -> bool:
@@ -242,17 +167,19 @@ def _inside(r: Row, detector: str, size: str, quality: tuple[int, int]) -> bool:
 
 def _columns(rows: Sequence[Row], detector: str) -> tuple[Floats, NDArray[np.bool_], Floats]:
     fake = np.array([r.fake for r in rows])
-    weights = source_weights([f"{r.fake}/{r.source}" for r in rows])
+    weights = maps.source_weights([f"{r.fake}/{r.source}" for r in rows])
     return np.array([r.scores[detector] for r in rows]), fake, weights
 
 
 def _cell(
     rows: Sequence[Row], detector: str, fit: Fit, size: str, quality: tuple[int, int], share: float
 ) -> Cell:
-    xs, ys = fit(*_columns(rows, detector))
+    columns = _columns(rows, detector)
+    xs, ys = fit(*columns)
+    steps = maps.isotonic(*columns)[1]  # a smooth map may not claim more than the counts at either end
     counts = tuple(len({r.source for r in rows if r.fake is side}) for side in (False, True))
     bound = math.log(max(min(counts), 1))
-    ys = widened(np.clip(ys, -bound, bound), share)
+    ys = maps.widened(np.clip(ys, max(-bound, steps[0]), min(bound, steps[-1])), share)
     xs = np.array([round(x, 5) for x in xs.tolist()])
     ys = np.array([round(y, 4) for y in ys.tolist()])
     keep = np.concatenate([[True], np.diff(xs) > 0])
@@ -263,12 +190,6 @@ def _cell(
         tuple(np.maximum.accumulate(ys[keep]).tolist()),
         (counts[0], counts[1]),
     )
-
-
-def widened(llrs: Floats, share: float) -> Floats:
-    """Turn LLRs of some kinds of fakes into those of all fakes, the others looking bona fide to the detector."""
-    wide: Floats = np.log(share * np.exp(llrs) + 1 - share)
-    return wide
 
 
 def _left_out(rows: Sequence[Row], detector: str, fit: Fit, bound: float, seed: int) -> Floats:
@@ -287,7 +208,7 @@ def _left_out(rows: Sequence[Row], detector: str, fit: Fit, bound: float, seed: 
             continue
         xs, ys = fit(scores[seen], fake[seen], (weights * count)[seen])
         llrs = np.interp(scores[out], xs, np.clip(ys, -bound, bound))
-        costs.append(cllr(llrs, fake[out], weights[out]))
+        costs.append(maps.cllr(llrs, fake[out], weights[out]))
     return np.array(costs)
 
 
@@ -296,12 +217,11 @@ def fit_maps(rows: Sequence[Row], detectors: Mapping[str, Cells], seed: int) -> 
     found: dict[str, list[Fitted]] = {}
     for name, about in detectors.items():
         mine = [r for r in rows if r.context.media_family == about.media_family and about.learns(r)]
-        cells = [
-            fit_cell(mine, name, about.share, size, q, seed)
-            for size, _ in tables.SIZES
-            for q in about.qualities
-        ]
-        found[name] = [c for c in cells if c is not None]
+        found[name] = []
+        for size, _ in tables.SIZES:
+            narrow = [fit_cell(mine, name, about, size, q, seed) for q in about.qualities]
+            wide = None if EVERY in about.qualities else fit_cell(mine, name, about, size, EVERY, seed)
+            found[name] += [c for c in (*narrow, wide) if c is not None]
     return found
 
 
@@ -309,7 +229,7 @@ def refit(
     rows: Sequence[Row], detectors: Mapping[str, Cells], fitted: Mapping[str, list[Fitted]]
 ) -> dict[str, ScoreMap]:
     """Fit the same cells by the same methods on other rows, as cross-fitting needs."""
-    maps = {}
+    found = {}
     for name, cells in fitted.items():
         again = []
         for f in cells:
@@ -318,8 +238,8 @@ def refit(
             if len({r.fake for r in inside}) == 2:
                 share = detectors[name].share
                 again.append(_cell(inside, name, METHODS[f.method], f.cell.size, f.cell.quality, share))
-        maps[name] = ScoreMap(detectors[name].version, detectors[name].media_family, tuple(again))
-    return maps
+        found[name] = ScoreMap(detectors[name].version, detectors[name].media_family, tuple(again))
+    return found
 
 
 def fold_of(source: str) -> int:
@@ -356,7 +276,7 @@ def fused_groups(
     """Fuse LLRs for every panel of detectors, and keep one number per source (and kind) in each group."""
     known = _calibration({})
     families = {name: about.family for name, about in detectors.items()}
-    fused: dict[str, dict[str, dict[str, list[float]]]] = {}
+    fused: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
     for row, llrs in pairs:
         for size in range(1, len(llrs) + 1):
             for panel in itertools.combinations(sorted(llrs), size):
@@ -364,17 +284,26 @@ def fused_groups(
                 side = row.kind if row.fake else "bona_fide"
                 if name and side:
                     total = panel_llr({d: llrs[d] for d in panel}, families, known)
-                    fused.setdefault(name, {}).setdefault(side, {}).setdefault(row.source, []).append(total)
+                    fused.setdefault(name, {}).setdefault(side, {}).setdefault(row.source, {})[row.sample] = (
+                        total
+                    )
     return {name: _group(sides) for name, sides in sorted(fused.items()) if "bona_fide" in sides}
 
 
-def _group(sides: Mapping[str, Mapping[str, list[float]]]) -> dict[str, Any]:
+def _group(sides: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, Any]:
     fakes = {
-        kind: sorted(round(float(np.median(v)), 4) for v in sources.values())
+        kind: sorted(round(v[min(v, key=_shuffled)], 4) for v in sources.values())
         for kind, sources in sorted(sides.items())
         if kind != "bona_fide"
     }
-    return {"bona_fide": sorted(round(max(v), 4) for v in sides["bona_fide"].values()), "fakes": fakes}
+    return {
+        "bona_fide": sorted(round(max(v.values()), 4) for v in sides["bona_fide"].values()),
+        "fakes": fakes,
+    }
+
+
+def _shuffled(sample: str) -> str:
+    return hashlib.sha256(sample.encode()).hexdigest()
 
 
 def describe(
@@ -426,6 +355,22 @@ def fit(paths: Sequence[Path], seed: int = 1) -> dict[str, Any]:
     return describe(detectors, fitted, groups, inputs)
 
 
+def laid_out(fitted: Mapping[str, Any]) -> str:
+    """Write JSON with a line for each list of numbers, so that a change can be read."""
+    text = json.dumps(fitted, indent=1)
+    flat = re.sub(
+        r"\[[-\d.,\s]+\]", lambda m: " ".join(m[0].split()).replace("[ ", "[").replace(" ]", "]"), text
+    )
+    return (
+        re.sub(
+            r"\[\n\s+(\[[^\n]+\](?:,\n\s+\[[^\n]+\])*)\n\s+\]",
+            lambda m: "[" + " ".join(m[1].split()) + "]",
+            flat,
+        )
+        + "\n"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -435,7 +380,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     fitted = fit(arguments.scores, arguments.seed)
-    arguments.out.write_text(json.dumps(fitted, indent=1) + "\n", encoding="utf-8")
+    arguments.out.write_text(laid_out(fitted), encoding="utf-8")
     for name, about in fitted["detectors"].items():
         for c in about["cells"]:
             print(

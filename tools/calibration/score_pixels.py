@@ -2,9 +2,9 @@
 
     python tools/calibration/score_pixels.py PHOTOS --out pixel_scores.json [--longest 1600] [--every 1] [--offset 0]
 
-PHOTOS is a folder of camera JPEGs. What comes out is what `fit.py` reads: one row for each rendering, its source the photo
-that it was made from (a forgery's: the photo that forms its background), so that a split by source keeps renderings
-together. Renderings other than "as is" start from the photo shrunk to at most `--longest` pixels. Two rows with the same
+PHOTOS is a folder of camera JPEGs. What comes out is what `fit.py` reads: one row for each rendering, its source the
+camera of the photo that it was made from (a forgery's: of its background), named as `scores.py` names it, so that a split
+by source keeps renderings together. Renderings other than "as is" start from the photo shrunk to at most `--longest` pixels. Two rows with the same
 condition and seed are the same bytes on every machine with the same Pillow.
 """
 
@@ -31,6 +31,7 @@ from assay.errors import AssayError
 from assay.evidence.detectors.double_jpeg import DoubleJpeg
 from assay.evidence.detectors.jpeg_grid import JpegGrid
 from assay.media.coefficients import read_jpeg
+from assay.media.quality import estimated_quality
 from assay.media.views import Image
 
 Pixels = NDArray[np.uint8]
@@ -91,7 +92,14 @@ def scored(rendering: Rendering) -> dict[str, Any]:
     pixels = forge.pixels_of(rendering.data)
     planes = read_jpeg(rendering.data, pixels=10**8).planes if rendering.data[:2] == b"\xff\xd8" else ()
     view = Image(coded=pixels, planes=planes)
-    row: dict[str, Any] = {"height": pixels.shape[0], "width": pixels.shape[1], "scores": {}, "overlap": {}}
+    quality = estimated_quality([int(v) for v in planes[0].quantisation.ravel()]) if planes else None
+    row: dict[str, Any] = {
+        "quality": quality,
+        "height": pixels.shape[0],
+        "width": pixels.shape[1],
+        "scores": {},
+        "overlap": {},
+    }
     for detector in DETECTORS:
         found = detector.examine(view)
         row["scores"][detector.card.name] = None if found.score is None else round(found.score, 4)
@@ -104,12 +112,19 @@ def scored(rendering: Rendering) -> dict[str, Any]:
     return row
 
 
+def _camera(data: bytes) -> str:
+    with Pillow.open(io.BytesIO(data)) as picture:
+        exif = picture.getexif()
+    return "camera:" + " ".join(str(exif.get(tag, "")).strip("\0 ") for tag in (271, 272))  # Make, Model
+
+
 def rows(photos: list[Path], longest: int) -> Iterator[dict[str, Any]]:
     for index, path in enumerate(photos):
         original = path.read_bytes()
         pixels = forge.smaller(forge.pixels_of(original), longest)
         partner = photos[(index + 7) % len(photos)]
         other = forge.smaller(forge.pixels_of(partner.read_bytes()), longest)
+        camera = _camera(original)
         renderings = [*honest(original, pixels)] if min(pixels.shape[:2]) >= 96 else []
         renderings += forged(pixels, other, zlib.crc32(path.name.encode()))
         for rendering in renderings:
@@ -117,14 +132,14 @@ def rows(photos: list[Path], longest: int) -> Iterator[dict[str, Any]]:
             row: dict[str, Any] = {
                 "sample": f"{path.name}#{rendering.condition}",
                 "name": path.name,
-                "source": path.stem,
+                "source": camera,
             }
             row |= {
                 "condition": rendering.condition,
                 "label": label,
                 "kind": "splice" if rendering.box else None,
             }
-            row |= {"media_family": "image", "quality": rendering.quality, "detail": rendering.detail}
+            row |= {"media_family": "image", "detail": rendering.detail}
             try:
                 yield row | {"size": len(rendering.data)} | scored(rendering)
             except AssayError as e:

