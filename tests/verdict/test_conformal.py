@@ -34,6 +34,14 @@ def test_no_more_of_the_sample_reaches_the_threshold_than_the_budget_allows(scor
     assert 0 <= threshold.false_alarms[0] < threshold.false_alarms[1] <= 1
 
 
+def test_the_range_is_that_of_the_threshold_in_force_even_where_the_floor_raised_it():
+    low, high = [-3.0] * 200, [3.0 + i for i in range(200)]
+    assert split_conformal(low, 0.1).false_alarms[1] < 0.02
+    assert (
+        0.06 < split_conformal(high, 0.1).false_alarms[0] < 0.1 < split_conformal(high, 0.1).false_alarms[1]
+    )
+
+
 @given(SCORES, BUDGETS, BUDGETS)
 def test_a_smaller_budget_never_lowers_the_threshold(scores, a, b):
     tight, loose = split_conformal(scores, min(a, b)), split_conformal(scores, max(a, b))

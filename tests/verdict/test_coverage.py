@@ -26,13 +26,19 @@ def test_kinds_that_no_speaking_detector_claims_are_blind_spots(said, context):
 
 def test_recall_is_that_of_the_verdicts_kind_or_of_the_worst(known, context, said):
     group = dataclasses.replace(
-        known.groups["image/medium/jpeg_grid"], fakes={Kind.SPLICE: (-1.0, 4.0), Kind.INPAINTING: (-1.0,) * 3}
+        known.groups["image/medium/jpeg_grid"],
+        fakes={Kind.SPLICE: (-1.0, 4.0) * 10, Kind.INPAINTING: (-1.0,) * 30, Kind.COPY_MOVE: (4.0,) * 5},
     )
     threshold = known.threshold(context, ["jpeg_grid"], 0.01)
     e = [said("jpeg_grid", score=1.0)]
-    assert measure(e, context, group, threshold, (Kind.SPLICE,)).recall == pytest.approx(wilson(1, 2))
-    assert measure(e, context, group, threshold, ()).recall == pytest.approx(wilson(0, 3))
+    claims = {"jpeg_grid": frozenset(Kind), "learned_image": frozenset()}
+    context = dataclasses.replace(context, claims=claims)
+    assert measure(e, context, group, threshold, (Kind.SPLICE,)).recall == pytest.approx(wilson(10, 20))
+    assert measure(e, context, group, threshold, ()).recall == pytest.approx(wilson(0, 30))
     assert measure(e, context, group, None, ()).recall is None
+    assert measure(e, context, group, threshold, (Kind.COPY_MOVE,)).n == 30, (
+        "five sources say nothing of a kind"
+    )
 
 
 def test_broken_detectors_and_unread_parts_are_named(broke, context):

@@ -54,7 +54,9 @@ def test_finding_nothing_says_what_that_is_worth(tell, said):
     text = tell(said("jpeg_grid", score=0.0))
     assert text == (
         "No sign of manipulation found. "
-        "At this size this panel finds 60 % [48-71] of splices (n = 50), where it was measured."
+        "Measured on pictures of this size, this panel finds 60 % [48-71] of splices (n = 50). "
+        "Not looked for or not seen: fully synthetic media, filled-in regions, copies moved within the picture, "
+        "retouching and swapped faces."
     )
 
 

@@ -49,8 +49,9 @@ def split_conformal(bona_fide: Sequence[float], budget: float) -> Threshold | No
     if n < sources_needed(budget):
         return None
     rank = n + 1 - math.floor((n + 1) * budget + 1e-9)
-    value = math.nextafter(sorted(bona_fide)[rank - 1], math.inf)
-    return Threshold(max(value, FLOOR), n, beta_range(n + 1 - rank, rank))
+    value = max(math.nextafter(sorted(bona_fide)[rank - 1], math.inf), FLOOR)
+    reached = sum(score >= value for score in bona_fide)
+    return Threshold(value, n, beta_range(reached + 1, n - reached))
 
 
 @functools.cache

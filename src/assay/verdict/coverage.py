@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from assay.types import Coverage, Evidence, Kind, Outcome
 from assay.verdict.calibration import Context, Group
 from assay.verdict.conformal import Threshold, wilson
 
+FEWEST = 20  # sources of a kind, below which a recall says nothing
 PLAUSIBLE: dict[str, tuple[Kind, ...]] = {
     "image": (
         Kind.FULL_SYNTHESIS,
@@ -51,7 +52,7 @@ def measure(
         verdict names none, of the measured kind that is found least. None where it was not measured.
     """
     examined = tuple(dict.fromkeys(e.detector for e in findings if e.finding.outcome is Outcome.SCORED))
-    recalls = recall_by_kind(group, threshold)
+    recalls = recall_by_kind(group, threshold, claimed(context, examined))
     kind = next((k for k in kinds if k in recalls), None)
     if kind is None and recalls:
         kind = min(recalls, key=lambda k: recalls[k][0] / recalls[k][1])
@@ -64,19 +65,25 @@ def measure(
     )
 
 
-def recall_by_kind(group: Group | None, threshold: Threshold | None) -> dict[Kind, tuple[int, int]]:
-    """Count, for each measured kind, the calibration sources found at this threshold, and all of them."""
+def claimed(context: Context, detectors: Iterable[str]) -> frozenset[Kind]:
+    """Collect the kinds that these detectors claim to find."""
+    return frozenset(k for name in detectors for k in context.claims.get(name, ()))
+
+
+def recall_by_kind(
+    group: Group | None, threshold: Threshold | None, kinds: Collection[Kind]
+) -> dict[Kind, tuple[int, int]]:
+    """Count, for each of `kinds` that was measured, the calibration sources found at this threshold, and all of them."""
     if group is None or threshold is None:
         return {}
-    return {
-        k: (sum(x >= threshold.value for x in llrs), len(llrs)) for k, llrs in group.fakes.items() if llrs
-    }
+    measured = {k: v for k, v in group.fakes.items() if k in kinds and len(v) >= FEWEST}
+    return {k: (sum(x >= threshold.value for x in llrs), len(llrs)) for k, llrs in measured.items()}
 
 
 def _blind(context: Context, examined: set[str]) -> tuple[str, ...]:
     """Name the kinds that make sense in such media and that no detector which spoke claims to find."""
-    claimed = {k for name, kinds in context.claims.items() if name in examined for k in kinds}
-    return tuple(WORDS[k] for k in PLAUSIBLE.get(context.media_family, ()) if k not in claimed)
+    seen = claimed(context, examined)
+    return tuple(WORDS[k] for k in PLAUSIBLE.get(context.media_family, ()) if k not in seen)
 
 
 def _silent(findings: Sequence[Evidence]) -> tuple[str, ...]:

@@ -72,7 +72,11 @@ def summarise(
     elif verdict.label is Label.BONA_FIDE:
         parts = ["Strong evidence that it is bona fide.", _strongest(told, verdict, -1), _odds(verdict)]
     else:
-        parts = [*_inconclusive(verdict, told, context, settings), _recall(verdict, context, recalls)]
+        parts = [
+            *_inconclusive(verdict, told, context, settings),
+            _recall(verdict, context, recalls),
+            _unseen(verdict),
+        ]
     return " ".join(p for p in parts if p)
 
 
@@ -176,7 +180,17 @@ def _recall(verdict: Verdict, context: Context, recalls: Recalls) -> str:
     for kind, (found, n) in recalls.items():
         low, high = wilson(found, n)
         shares.append(f"{_percent(found / n)} [{100 * low:.0f}-{100 * high:.0f}] of {WORDS[kind]} (n = {n})")
-    return f"At this size this panel finds {' and '.join(shares)}, where it was measured."
+    return f"Measured on pictures of this size, this panel finds {_listed(shares)}."
+
+
+def _unseen(verdict: Verdict) -> str:
+    """Name what nobody looked for: kinds of fakes, broken detectors, parts that were not read."""
+    spots = verdict.coverage.blind_spots
+    return f"Not looked for or not seen: {_listed(spots)}." if spots else ""
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _where(verdict: Verdict) -> str:

@@ -108,7 +108,8 @@ def fuse(
         calibration=known.version,
     )
     told = [(r, w) for one in balance.weighed for r, w in one.reasons]
-    recalls = coverage.recall_by_kind(group, balance.threshold)
+    claimed = coverage.claimed(context, verdict.coverage.examined)
+    recalls = coverage.recall_by_kind(group, balance.threshold, claimed)
     summary = explain.summarise(verdict, told, recalls, context, balance.threshold, settings)
     return replace(verdict, summary=summary)
 
