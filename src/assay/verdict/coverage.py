@@ -39,11 +39,12 @@ WORDS: dict[Kind, str] = {
 def measure(
     findings: Sequence[Evidence],
     context: Context,
+    panel: Collection[str],
     group: Group | None,
     threshold: Threshold | None,
     kinds: Sequence[Kind],
 ) -> Coverage:
-    """Say what of the sample was covered.
+    """Say what of the sample was covered, `panel` being the detectors whose calibrated scores counted.
 
     Returns
     -------
@@ -52,7 +53,7 @@ def measure(
         verdict names none, of the measured kind that is found least. None where it was not measured.
     """
     examined = tuple(dict.fromkeys(e.detector for e in findings if e.finding.outcome is Outcome.SCORED))
-    recalls = recall_by_kind(group, threshold, claimed(context, examined))
+    recalls = recall_by_kind(group, threshold, claimed(context, panel))
     kind = next((k for k in kinds if k in recalls), None)
     if kind is None and recalls:
         kind = min(recalls, key=lambda k: recalls[k][0] / recalls[k][1])
@@ -61,7 +62,7 @@ def measure(
         examined=examined,
         recall=wilson(found, n) if n else None,
         n=n,
-        blind_spots=(*_blind(context, set(examined)), *_silent(findings), *context.unread),
+        blind_spots=(*_blind(context, panel), *_silent(findings), *context.unread),
     )
 
 
@@ -80,9 +81,9 @@ def recall_by_kind(
     return {k: (sum(x >= threshold.value for x in llrs), len(llrs)) for k, llrs in measured.items()}
 
 
-def _blind(context: Context, examined: set[str]) -> tuple[str, ...]:
-    """Name the kinds that make sense in such media and that no detector which spoke claims to find."""
-    seen = claimed(context, examined)
+def _blind(context: Context, panel: Collection[str]) -> tuple[str, ...]:
+    """Name the kinds that make sense in such media and that no measured detector claims; who reads metadata sees none."""
+    seen = claimed(context, panel)
     return tuple(WORDS[k] for k in PLAUSIBLE.get(context.media_family, ()) if k not in seen)
 
 

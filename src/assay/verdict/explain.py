@@ -237,7 +237,7 @@ def _percent(share: float) -> str:
         return "under 0.1 %"
     if 0.999 < share < 1:
         return "over 99.9 %"
-    return f"{100 * share:.0f} %" if 0.01 <= share <= 0.99 else f"{100 * share:.1f} %"
+    return f"{100 * share:.0f} %" if 0.01 <= share <= 0.99 or share in {0, 1} else f"{100 * share:.1f} %"
 
 
 def _group_words(context: Context) -> str:

@@ -92,7 +92,8 @@ def fuse(
     probability = posterior(balance.llr, settings.prior)
     label, why, limit = _decide(balance, probability, findings)
     kinds = _kinds(balance, label, context)
-    group = known.group(context, (w.detector for w in balance.weighed if w.score is not None))
+    panel = [w.detector for w in balance.weighed if w.score is not None]
+    group = known.group(context, panel)
     verdict = Verdict(
         label=label,
         why=why,
@@ -104,12 +105,11 @@ def fuse(
         kinds=kinds,
         disclosed=_disclosed(balance, label, findings),
         evidence=_recorded(findings, balance, context, known),
-        coverage=coverage.measure(findings, context, group, balance.threshold, kinds),
+        coverage=coverage.measure(findings, context, panel, group, balance.threshold, kinds),
         calibration=known.version,
     )
     told = [(r, w) for one in balance.weighed for r, w in one.reasons]
-    claimed = coverage.claimed(context, verdict.coverage.examined)
-    recalls = coverage.recall_by_kind(group, balance.threshold, claimed)
+    recalls = coverage.recall_by_kind(group, balance.threshold, coverage.claimed(context, panel))
     summary = explain.summarise(verdict, told, recalls, context, balance.threshold, settings)
     return replace(verdict, summary=summary)
 
