@@ -19,7 +19,7 @@ from assay.pipeline import Screener
 from assay.report.contract import flatten, from_json, schema, to_json
 from assay.report.table import Table
 from assay.testing import clips, containers, images
-from assay.types import Label, Screening, Status
+from assay.types import Label, Screening, Status, Why
 
 # What a person must never read: names of Python's errors, reprs, tracebacks.
 PROGRAMMERS_WORDS = (
@@ -104,6 +104,7 @@ def notes(screening: Screening) -> str:
         (b"", "a.jpg", "empty"),
         (b"\xff", "a.jpg", "undecodable"),
         (b"x", "a", "unsupported"),
+        (b"a text", "a.jpg", "undecodable"),
         (bytes(4096), "a.mp4", "undecodable"),
         (bytes(4096), "a", "unsupported"),
         (b"\xff\xd8\xff", "a.jpg", "undecodable"),
@@ -120,6 +121,7 @@ def notes(screening: Screening) -> str:
             "nothing",
             "one byte",
             "a letter",
+            "a text called a picture",
             "zeros called a film",
             "zeros",
             "a JPEG's start",
@@ -231,7 +233,7 @@ def test_what_lies_before_a_bomb_is_screened_all_the_same(screener: Screener) ->
     bomb = awkward.zipped({"in.jpg": awkward.jpeg(), "zeros": bytes(64 << 20)})
     screening = checked(screener.screen_bytes(bomb, "bomb.zip"))
     assert [c.status for c in screening.children] == [Status.SCREENED]
-    assert "over_ratio" in notes(screening)
+    assert (screening.status, problem(screening)) == (Status.REFUSED, "over_ratio")
 
 
 def test_archives_in_archives_are_followed_so_far_and_no_further(screener: Screener) -> None:
@@ -265,6 +267,26 @@ def test_an_encrypted_member_says_so_and_the_others_are_screened(screener: Scree
     locked, unlocked = screening.children
     assert (locked.status, problem(locked)) == (Status.REFUSED, "encrypted")
     assert unlocked.status is Status.SCREENED
+    assert "1 of its 2 members could not be examined (locked.jpg: encrypted)" in notes(screening)
+    assert screening.decision is not None
+    assert screening.decision.rule == "encrypted", "a container is treated as its strictest member"
+
+
+@pytest.mark.parametrize(
+    ("members", "why", "words"),
+    [
+        ({}, Why.NOTHING_FOUND, "There are no media in it."),
+        ({"a.txt": b"a text"}, Why.NOTHING_FOUND, "no media in it that Assay reads"),
+        ({"a.jpg": b""}, Why.FAILED, "Nothing in it could be examined"),
+    ],
+)
+def test_an_archive_without_media_says_that_and_not_that_nothing_was_found(
+    screener: Screener, members: dict, why: Why, words: str
+) -> None:
+    verdict = checked(screener.screen_bytes(awkward.zipped(members), "a.zip")).verdict
+    assert verdict is not None
+    assert verdict.why is why
+    assert words in verdict.summary
 
 
 def test_a_track_of_ten_hours_is_refused_by_its_header(screener: Screener) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from assay.case import Case, malformed, overtaxed, quality_of
-from assay.errors import Failed
+from assay.case import Case, changed, malformed, nothing_in_it, overtaxed, quality_of, strictest, unknown_type
+from assay.errors import Failed, Unsupported
 from assay.ingest.admission import admit_bytes
 from assay.ingest.budget import Budget
 from assay.media.quality import scaled
 from assay.media.views import Container
-from assay.types import Sample
+from assay.types import Action, Decision, Sample
 
 
 @pytest.fixture
@@ -52,3 +52,32 @@ def test_troubles_of_the_machine_and_of_decoders_say_what_to_do() -> None:
         assert problem.hint
     assert "too many open files" in overtaxed(OSError(errno.EMFILE, os.strerror(errno.EMFILE))).message
     assert "KeyError" in malformed(KeyError("width")).message
+
+
+def test_a_container_is_treated_as_its_strictest_member() -> None:
+    deliver, label, hold = (Decision(a, str(a), "p") for a in (Action.DELIVER, Action.LABEL, Action.HOLD))
+    assert strictest(deliver, [label, hold, deliver]) is hold
+    assert strictest(hold, [label]) is hold
+    assert strictest(label, []) is label
+
+
+@pytest.mark.parametrize(
+    ("declared", "actual", "kind", "words"),
+    [
+        ("image/jpeg", "application/octet-stream", Failed, "of no type that is known"),
+        ("image/jpeg", "text/plain", Failed, "they are text/plain"),
+        ("text/plain", "text/plain", Unsupported, "not media"),
+        (None, "application/octet-stream", Unsupported, "not media"),
+    ],
+)
+def test_a_type_that_is_not_read_is_trouble_only_where_a_medium_was_promised(
+    declared: str | None, actual: str, kind: type[Exception], words: str
+) -> None:
+    e = unknown_type(Sample("1", "0" * 64, 1, actual, declared))
+    assert type(e) is kind
+    assert words in e.message
+    assert e.hint
+
+
+def test_every_trouble_says_what_to_do() -> None:
+    assert all(e.hint for e in (changed(), nothing_in_it()))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from assay.errors import Failed, SampleError
+from assay.errors import Failed, SampleError, Unsupported
 from assay.ingest.admission import Arrival
 from assay.ingest.budget import Budget
+from assay.media.identify import UNKNOWN, family_of
 from assay.media.quality import estimated_quality
 from assay.media.views import Container
-from assay.types import Evidence, Preview, Sample, Screening
+from assay.types import Action, Decision, Evidence, Preview, Sample, Screening, Status
 
 # What reading an answer raises that is not of the form that a decoder of ours gives.
 MALFORMED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
+
+WORKER_LOST = ("worker_crashed", "worker_timed_out", "worker_out_of_memory", "malformed_answer")
 
 
 @dataclass(slots=True)
@@ -41,6 +45,14 @@ class Case:
         self.warnings.append(f"{what} could not be examined: {e.message}")
         self.unread.append(what)
 
+    def unread_members(self) -> list[str]:
+        """Name and trouble of each member that could not be examined."""
+        return [
+            f"{c.path.rpartition('!')[2]}: {c.error.message}"
+            for c in self.children
+            if c.error is not None and c.status is not Status.UNSUPPORTED
+        ]
+
 
 def quality_of(case: Case) -> int | None:
     """The JPEG quality that its first table stands for, None where there is none."""
@@ -60,3 +72,32 @@ def overtaxed(e: OSError) -> Failed:
     reason = (e.strerror or str(e)).lower()
     hint = "Run fewer jobs (-j 1), close other programs, then screen it again."
     return Failed(f"this machine has run out of something: {reason}", code="machine", hint=hint)
+
+
+def changed() -> Failed:
+    hint = "Screen it again when nobody writes to it any more."
+    return Failed("it changed while it was screened", code="changed", hint=hint)
+
+
+def nothing_in_it() -> Failed:
+    hint = "Ask the sender for the complete file."
+    return Failed("it holds neither pictures nor sound that can be decoded", code="undecodable", hint=hint)
+
+
+def strictest(own: Decision, others: Iterable[Decision]) -> Decision:
+    """A container is treated as the strictest of its members is."""
+    order = list(Action)
+    return max((own, *others), key=lambda decision: order.index(decision.action))
+
+
+def unknown_type(sample: Sample) -> SampleError:
+    """Why a sample of a type that is not read has no verdict; one whose name promises a medium has failed."""
+    if family_of(sample.declared_type or "") != "other":
+        found = "of no type that is known" if sample.media_type == UNKNOWN else sample.media_type
+        return Failed(
+            f"its name says {sample.declared_type}, but its bytes are not: they are {found}",
+            code="undecodable",
+            hint="It may be damaged, encrypted or misnamed: ask for it again.",
+        )
+    hint = "Images, video, audio, mail, PDF, Office files, zip and tar are read."
+    return Unsupported(f"not media that Assay reads ({sample.media_type})", hint=hint)

@@ -17,7 +17,18 @@ from typing import BinaryIO, Self
 
 from assay import __version__
 from assay.action.policy import decide
-from assay.case import MALFORMED, Case, malformed, overtaxed, quality_of
+from assay.case import (
+    MALFORMED,
+    WORKER_LOST,
+    Case,
+    changed,
+    malformed,
+    nothing_in_it,
+    overtaxed,
+    quality_of,
+    strictest,
+    unknown_type,
+)
 from assay.config import Settings
 from assay.errors import AssayError, Failed, Refused, SampleError, Unsupported
 from assay.evidence.panel import Answers, Member, Panel, Request, evidence_of
@@ -40,13 +51,11 @@ from assay.types import (
 )
 from assay.verdict.calibration import Context
 from assay.verdict.fusion import fuse
-from assay.verdict.members import verdict_of_members
+from assay.verdict.members import verdict_of_members, verdict_of_nothing
 from assay.verdict.unfinished import telling, unfinished
 
 CARRIERS = ("archive", "mail", "document")
-WORKER_LOST = ("worker_crashed", "worker_timed_out", "worker_out_of_memory", "malformed_answer")
 STOPPED = Failed("stopped before it was finished", code="stopped", hint="Screen it again.")
-
 Done = Callable[[Screening, Arrival | None], Screening]
 Waiting = collections.deque[Future[Screening | None]]
 
@@ -198,11 +207,7 @@ class Screener:
                 if self._stopping.is_set():
                     return None  # its workers were killed: what they did not say is no finding
                 if arrival.changed():
-                    raise Failed(
-                        "it changed while it was screened",
-                        code="changed",
-                        hint="Screen it again when nobody writes to it any more.",
-                    )
+                    raise changed()
                 moved = arrival.moved()
                 if moved:
                     screening = dataclasses.replace(screening, warnings=(*screening.warnings, moved))
@@ -233,7 +238,8 @@ class Screener:
         case = Case(
             sample, arrival.path, arrival, depth, budget or Budget(limits.members, limits.unpacked_bytes)
         )
-        if sample.declared_type and lies(sample.declared_type, sample.media_type):
+        readable = family_of(sample.media_type) != "other"  # else that is its trouble
+        if readable and lies(sample.declared_type, sample.media_type):
             case.warnings.append(f"its name says {sample.declared_type}, its bytes are {sample.media_type}")
         trouble: SampleError | None = None
         try:
@@ -254,17 +260,8 @@ class Screener:
             case.evidence.append(known)
             return  # decided: nothing else could change it
         family = family_of(case.sample.media_type)
-        if family == "other" and family_of(case.sample.declared_type or "") != "other":
-            raise Failed(
-                f"its name says {case.sample.declared_type}, but its bytes are not ({case.sample.media_type})",
-                code="undecodable",
-                hint="It may be damaged, encrypted or misnamed: ask for it again.",
-            )
         if family == "other":
-            raise Unsupported(
-                f"not media that Assay reads ({case.sample.media_type})",
-                hint="Images, video, audio, mail, PDF, Office files, zip and tar are read.",
-            )
+            raise unknown_type(case.sample)
         with self._decoder(case) as worker:
             if family in CARRIERS:
                 self._examine_members(case, worker)
@@ -324,7 +321,9 @@ class Screener:
             case.leave_out("the sound", e)
             return
         if missing is not None and not heard:
-            raise missing
+            if missing.code != "no_video":
+                raise missing
+            raise nothing_in_it()
         if missing is not None and missing.code != "no_video":  # a sound track alone is no damage
             case.leave_out("the pictures", missing)
 
@@ -439,10 +438,13 @@ class Screener:
     def _conclude(self, case: Case, trouble: SampleError | None) -> Screening:
         context = self.context(case)
         verdict = fuse(case.evidence, context=context, settings=self.settings)
-        children = [c.verdict for c in case.children if c.verdict is not None]
-        if children:
-            verdict = verdict_of_members(verdict, [(c.path, c.verdict) for c in case.children if c.verdict])
-        if trouble is not None and verdict.label is not Label.FAKE and not children:
+        inside = [(c.path, c.verdict) for c in case.children if c.verdict is not None]
+        unread = case.unread_members()
+        if inside:
+            verdict = verdict_of_members(verdict, inside)
+        elif family_of(case.sample.media_type) in CARRIERS and not case.evidence:
+            verdict = verdict_of_nothing(verdict, len(case.children), len(unread))
+        if trouble is not None and verdict.label is not Label.FAKE:
             screening = self._troubled(case.sample, case.path, trouble)
             if screening.error is not None and telling(verdict):
                 kept = unfinished(verdict, screening.error, screening.status)
@@ -450,7 +452,12 @@ class Screener:
             return self._finished(case, screening)
         if trouble is not None:
             case.warnings.append(f"{trouble.message} ({trouble.code})")
-        decision = decide(verdict, self.settings.policy)
+        if unread:
+            count = f"{len(unread)} of its {len(case.children)} members could not be examined"
+            case.warnings.append(f"{count} ({unread[0]})")
+        decision = strictest(
+            decide(verdict, self.settings.policy), [c.decision for c in case.children if c.decision]
+        )
         screening = Screening(
             case.sample, case.path, Status.SCREENED, _now(), __version__, verdict=verdict, decision=decision
         )

@@ -8,7 +8,7 @@ import pytest
 
 from assay.types import Kind, Label, Why
 from assay.verdict.fusion import fuse
-from assay.verdict.members import verdict_of_members
+from assay.verdict.members import verdict_of_members, verdict_of_nothing
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +49,19 @@ def test_without_fakes_the_reason_that_needs_most_attention_stands_for_all(verdi
 
 def test_what_the_containers_own_bytes_say_stands(verdicts):
     assert verdict_of_members(verdicts["declared"], [("a!x", verdicts["nothing"])]) == verdicts["declared"]
+
+
+def test_a_picture_with_further_frames_keeps_what_it_says_itself(verdicts):
+    v = verdict_of_members(verdicts["nothing"], [("a!x", verdicts["nothing"])])
+    assert v.why is verdicts["nothing"].why
+    assert v.summary.startswith(verdicts["nothing"].summary)
+    assert v.summary.endswith("none is fake.")
+
+
+@pytest.mark.parametrize(
+    ("members", "troubled", "why"), [(0, 0, Why.NOTHING_FOUND), (3, 0, Why.NOTHING_FOUND), (3, 1, Why.FAILED)]
+)
+def test_a_container_of_nothing_says_what_it_holds(verdicts, members, troubled, why):
+    v = verdict_of_nothing(verdicts["own"], members, troubled)
+    assert (v.label, v.why) == (Label.INCONCLUSIVE, why)
+    assert "sign of manipulation" not in v.summary

@@ -44,6 +44,24 @@ def verdict_of_members(own: Verdict, members: Sequence[tuple[str, Verdict]]) -> 
     )
 
 
+def verdict_of_nothing(own: Verdict, members: int, troubled: int) -> Verdict:
+    """Say of a container in which no member has a verdict what it holds, instead of what was not found in it.
+
+    Parameters
+    ----------
+    own
+        What its own bytes say: nothing.
+    members, troubled
+        How many it holds, and how many of them could not be examined.
+    """
+    if not members:
+        return replace(own, why=Why.NOTHING_FOUND, summary="There are no media in it.")
+    if not troubled:
+        said = "There are no media in it that Assay reads: its members are of other types."
+        return replace(own, why=Why.NOTHING_FOUND, summary=said)
+    return replace(own, why=Why.FAILED, summary="Nothing in it could be examined: see its members.")
+
+
 def _why(members: Sequence[tuple[str, Verdict]]) -> Why:
     """The reason that needs most attention stands for all."""
     order = (Why.CONFLICTING, Why.UNSTABLE, Why.FAILED, Why.NOT_COVERED, Why.TOO_LITTLE, Why.NOTHING_FOUND)

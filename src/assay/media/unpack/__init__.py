@@ -58,8 +58,11 @@ def _unpacker(media_type: str) -> Unpacker:
         return archives.zip_members
     if media_type.startswith(("application/vnd.openxmlformats", "application/vnd.oasis", "application/epub")):
         return archives.office_members
+    hint = "Unpack it in a safe place and screen the folder."
+    if media_type in ("application/x-ole-storage", "application/rtf"):
+        hint = "Open it in a safe place, save it as PDF, and screen that."
     raise Unsupported(
-        f"{media_type} archives are not unpacked",
+        f"what it carries is not unpacked: it is of the type {media_type}",
         code="unsupported_archive",
-        hint="Unpack it in a safe place and screen the folder.",
+        hint=hint,
     )
