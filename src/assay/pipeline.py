@@ -52,7 +52,7 @@ from assay.types import (
 from assay.verdict.calibration import Context
 from assay.verdict.fusion import fuse
 from assay.verdict.members import verdict_of_members, verdict_of_nothing
-from assay.verdict.unfinished import telling, unfinished
+from assay.verdict.unfinished import unfinished
 
 CARRIERS = ("archive", "mail", "document")
 STOPPED = Failed("stopped before it was finished", code="stopped", hint="Screen it again.")
@@ -446,10 +446,7 @@ class Screener:
             verdict = verdict_of_nothing(verdict, len(case.children), len(unread))
         if trouble is not None and verdict.label is not Label.FAKE:
             screening = self._troubled(case.sample, case.path, trouble)
-            if screening.error is not None and telling(verdict):
-                kept = unfinished(verdict, screening.error, screening.status)
-                screening = dataclasses.replace(screening, verdict=kept)
-            return self._finished(case, screening)
+            return self._finished(case, unfinished(screening, verdict))
         if trouble is not None:
             case.warnings.append(f"{trouble.message} ({trouble.code})")
         if unread:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from assay.types import Label, Outcome, Problem, Status, Verdict, Why
+from assay.types import Label, Outcome, Screening, Verdict, Why
 from assay.verdict.explain import explain_problem
 
 CREDENTIALS = "content_credentials"
@@ -18,19 +18,22 @@ def telling(verdict: Verdict) -> bool:
     return credentials or bool(verdict.kinds) or any(e.llr for e in verdict.evidence)
 
 
-def unfinished(verdict: Verdict, problem: Problem, status: Status) -> Verdict:
-    """Keep the evidence of `verdict`, and say that it is not one on the whole sample.
+def unfinished(screening: Screening, verdict: Verdict) -> Screening:
+    """Give a screening that failed the evidence that was found before, and say that it is no verdict on the whole.
 
     Parameters
     ----------
+    screening
+        With an error and without a verdict.
     verdict
-        From what was read before the trouble; not fake.
-    problem, status
-        What went wrong.
+        From what was read before the trouble; not fake. One that tells nothing is left out.
     """
+    if screening.error is None or not telling(verdict):
+        return screening
     if verdict.kinds or verdict.llr >= 1:
         before = f"What was read before says: {verdict.summary}"
     else:
         before = "What stands around the pixels was read: see the evidence."
-    summary = f"{explain_problem(problem, status)} {before}"
-    return replace(verdict, label=Label.INCONCLUSIVE, why=Why.FAILED, summary=summary)
+    summary = f"{explain_problem(screening.error, screening.status)} {before}"
+    kept = replace(verdict, label=Label.INCONCLUSIVE, why=Why.FAILED, summary=summary)
+    return replace(screening, verdict=kept)
