@@ -182,3 +182,16 @@ def test_widening_keeps_order_and_is_nothing_for_a_detector_of_everything(fit):
     assert fit.maps.widened(llrs, 1.0) == pytest.approx(llrs)
     assert np.all(np.diff(fit.maps.widened(llrs, 0.5)) > 0)
     assert fit.maps.widened(llrs, 0.5).min() > math.log(0.5)
+
+
+def test_recall_is_measured_where_this_panel_and_nobody_else_spoke(fit, scores, monkeypatch):
+    monkeypatch.setattr(fit, "REPLICATES", 5)
+    data = json.loads(scores.read_text(encoding="utf-8"))
+    groups = fit.fit([scores])["groups"]
+    assert len(groups["image/medium/learned_image"]["fakes"]["full_synthesis"]) == 120
+    assert len(groups["image/medium/jpeg_grid"]["bona_fide"]) == 120
+    assert groups["image/medium/jpeg_grid"]["fakes"] == {}, "learned_image always spoke, too"
+    data["detectors"]["learned_image"]["optional"] = True
+    scores.write_text(json.dumps(data), encoding="utf-8")
+    groups = fit.fit([scores])["groups"]
+    assert len(groups["image/medium/jpeg_grid"]["fakes"]["full_synthesis"]) == 120

@@ -78,6 +78,7 @@ class Cells:
     qualities: tuple[tuple[int, int], ...] = (EVERY,)
     claims: frozenset[str] = frozenset()  # kinds of fakes that its map is fitted on; empty: all
     share: float = 1.0  # of such kinds among all fakes
+    optional: bool = False  # it needs weights, and is silent everywhere without them
     methods: tuple[str, ...] = ("logistic", "isotonic")  # to choose from, the least free first
 
     def learns(self, row: Row) -> bool:
@@ -110,6 +111,7 @@ def read_rows(paths: Sequence[Path]) -> tuple[dict[str, Cells], list[Row]]:
                 tuple((low, high) for low, high in about.get("qualities", [EVERY])),
                 frozenset(about.get("claims", ())),
                 about.get("share", 1.0),
+                about.get("optional", False),
                 tuple(about.get("methods", ("logistic", "isotonic"))),
             )
         for row in data["rows"]:
@@ -273,7 +275,12 @@ def _calibration(maps: Mapping[str, ScoreMap]) -> Calibration:
 def fused_groups(
     pairs: Sequence[tuple[Row, dict[str, float]]], detectors: Mapping[str, Cells]
 ) -> dict[str, dict[str, Any]]:
-    """Fuse LLRs for every panel of detectors, and keep one number per source (and kind) in each group."""
+    """Fuse LLRs for every panel of detectors, and keep one number per source (and kind) in each group.
+
+    Of bona fide media all on which at least this panel spoke are taken, since thresholds need many. Fakes tell what a
+    panel finds, so they are those on which it and nobody else spoke, but for detectors that may lack their weights: a
+    panel without `double_jpeg` is one for media that are no JPEG.
+    """
     known = _calibration({})
     families = {name: about.family for name, about in detectors.items()}
     fused: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
@@ -282,7 +289,8 @@ def fused_groups(
             for panel in itertools.combinations(sorted(llrs), size):
                 name = group_name(row.context.media_family, row.context.size_bin, panel)
                 side = row.kind if row.fake else "bona_fide"
-                if name and side:
+                alone = all(detectors[d].optional for d in llrs if d not in panel)
+                if name and side and (alone or not row.fake):
                     total = panel_llr({d: llrs[d] for d in panel}, families, known)
                     fused.setdefault(name, {}).setdefault(side, {}).setdefault(row.source, {})[row.sample] = (
                         total

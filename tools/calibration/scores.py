@@ -218,6 +218,7 @@ class Panel:
                 "family": c.family,
                 "claims": sorted(c.claims),
                 "share": SHARE,
+                "optional": bool(c.models),
                 "methods": METHODS.get(c.name, ["logistic", "isotonic"]),
                 "qualities": QUALITIES.get(c.name, [[0, 100]]),
             }
