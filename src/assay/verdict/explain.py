@@ -210,9 +210,9 @@ def _place(regions: Sequence[Region]) -> str:
     largest = max(regions, key=_area)
     x = sum(p[0] for p in largest.points) / len(largest.points) / max(largest.width, 1)
     y = sum(p[1] for p in largest.points) / len(largest.points) / max(largest.height, 1)
-    row = "upper" if y < 1 / 3 else "lower" if y > 2 / 3 else ""
-    column = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""
-    place = " ".join(p for p in (row, column) if p) or "middle"
+    row = "upper" if y < 1 / 3 else "lower" if y > 2 / 3 else "middle"
+    column = "left" if x < 1 / 3 else "right" if x > 2 / 3 else "middle"
+    place = "middle" if row == column else f"{row} {column}"
     share = _area(largest) / max(largest.width * largest.height, 1)
     more = f", and {len(regions) - 1} more" if len(regions) > 1 else ""
     part = f"{_percent(share)} of the picture" if share >= 0.005 else "under 1 % of the picture"
