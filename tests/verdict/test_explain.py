@@ -105,3 +105,25 @@ def test_a_problem_is_told_in_sentences_with_what_to_do(status):
     assert text.endswith(": the picture has 900 megapixels. Raise limits.pixels.")
     assert text.startswith(("Not examined", "Could not be examined"))
     assert explain_problem(Problem("x", "it broke."), status).endswith(": it broke.")
+
+
+def test_a_broken_credential_is_named_before_anything_else(tell, said):
+    codes = ("credential_composite_declared", "credential_ingredient_invalid")
+    text = tell(said("content_credentials", *codes), said("jpeg_grid", score=0.0))
+    assert text.startswith(
+        "The credential of something that went into it is broken. That alone does not make it a fake. "
+        "Nothing else of weight was found."
+    )
+    beside = said("jpeg_grid", "grid_foreign_region", score=4.5)
+    text = tell(said("content_credentials", "credential_changed_after_signing"), beside)
+    assert (
+        "There is weak evidence beside it, too little to call it one. A region lies on another JPEG grid"
+        in text
+    )
+
+
+def test_the_strongest_reason_is_told_be_it_of_the_table_or_of_a_score(tell, said):
+    weak = said("content_credentials", "credential_composite_declared")
+    assert "A region lies on another JPEG grid" in tell(
+        weak, said("jpeg_grid", "grid_foreign_region", score=9.0)
+    )

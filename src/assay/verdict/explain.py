@@ -10,6 +10,7 @@ from assay.verdict.calibration import Context, Weight
 from assay.verdict.conformal import Threshold, sources_needed, wilson
 from assay.verdict.coverage import WORDS
 
+NOTABLE = 1.0  # nats: from here on an inconclusive verdict says that something was found
 WEAK, STRONG = 2.0, 4.6  # nats: under the first evidence is weak, from the second on it is strong
 CLAIMS: dict[Kind, str] = {
     Kind.FULL_SYNTHESIS: "made entirely by a machine",
@@ -100,16 +101,14 @@ def _fake(verdict: Verdict) -> str:
 
 
 def _strongest(told: Told, verdict: Verdict, sign: int) -> str:
-    """Give the table's words for the reason that weighs most on one side; a measured detector's where none weighs."""
+    """Give the table's words for the reason that weighs most on one side, be it by the table or by a score."""
     weighing = [(sign * w.llr, w.text) for _, w in told if sign * w.llr > 0 and w.text]
-    if weighing:
-        return max(weighing)[1]
-    if sign < 0:
-        return ""
-    order = sorted(verdict.evidence, key=lambda e: -(e.llr or 0.0))
-    codes = [r.code for e in order if (e.llr or 0.0) > 0 for r in e.finding.reasons]
-    texts = {r.code: w.text for r, w in told if w.kinds}  # a code without kinds says that nothing was seen
-    return next((texts[c] for c in codes if texts.get(c)), "")
+    if sign > 0:
+        # A score's reasons weigh nothing of themselves; one without kinds says that nothing was seen.
+        texts = {r.code: w.text for r, w in told if w.kinds and w.llr == 0}
+        scored = [(e.llr or 0.0, r.code) for e in verdict.evidence for r in e.finding.reasons]
+        weighing += [(llr, texts[code]) for llr, code in scored if llr > 0 and code in texts]
+    return max(weighing)[1] if weighing else ""
 
 
 def _odds(verdict: Verdict) -> str:
@@ -129,9 +128,9 @@ def _promise(verdict: Verdict, context: Context, threshold: Threshold | None) ->
 
 def _inconclusive(verdict: Verdict, told: Told, context: Context, settings: Settings) -> list[str]:
     reason = _strongest(told, verdict, 1)
-    found = bool(reason) and verdict.llr >= 1.0
+    found = bool(reason) and verdict.llr >= NOTABLE
     if Kind.TAMPERED_CREDENTIAL in verdict.kinds:
-        return [reason, "That alone does not make it a fake, and nothing else was found."]
+        return _tampered(told, verdict)
     if verdict.why is Why.CONFLICTING:
         return [
             "The evidence conflicts.",
@@ -148,6 +147,18 @@ def _inconclusive(verdict: Verdict, told: Told, context: Context, settings: Sett
         opening = f"{strength(verdict.llr).capitalize()} evidence, too little to call it a fake."
         return [opening, reason, _odds(verdict), _uncovered(verdict, context, settings)]
     return ["No sign of manipulation found.", _uncovered(verdict, context, settings)]
+
+
+def _tampered(told: Told, verdict: Verdict) -> list[str]:
+    """Name the broken credential first; then what else there is, if it comes to anything."""
+    broken = [(r, w) for r, w in told if Kind.TAMPERED_CREDENTIAL in w.kinds]
+    others = [(r, w) for r, w in told if Kind.TAMPERED_CREDENTIAL not in w.kinds]
+    rest = verdict.llr - sum(w.llr for _, w in broken)
+    opening = [max((w.llr, w.text) for _, w in broken)[1], "That alone does not make it a fake."]
+    if rest < NOTABLE:
+        return [*opening, "Nothing else of weight was found."]
+    more = f"There is {strength(rest)} evidence beside it, too little to call it one."
+    return [*opening, more, _strongest(others, verdict, 1), _odds(verdict)]
 
 
 _TROUBLE = (Outcome.FAILED, Outcome.TIMED_OUT)

@@ -21,7 +21,6 @@ from assay.verdict.calibration import Calibration, Context, Weight, clip
 from assay.verdict.conformal import Threshold
 
 DECISIVE = 4.6  # nats, 100 to 1: what decisive evidence must come to, for fake and for bona fide
-NOTABLE = 1.0  # nats: from here on an inconclusive verdict says that something was found
 CONFLICT = 2.3  # nats, 10 to 1: two sides at least this strong conflict
 TROUBLE = (Outcome.FAILED, Outcome.TIMED_OUT)
 
@@ -198,7 +197,9 @@ def _why(balance: Balance, findings: Sequence[Evidence]) -> Why:
     if balance.threshold is None:
         return Why.NOT_COVERED
     flagged = any(Kind.TAMPERED_CREDENTIAL in w.kinds for one in balance.weighed for _, w in one.reasons)
-    return Why.TOO_LITTLE if balance.llr >= NOTABLE or flagged or balance.decisive else Why.NOTHING_FOUND
+    return (
+        Why.TOO_LITTLE if balance.llr >= explain.NOTABLE or flagged or balance.decisive else Why.NOTHING_FOUND
+    )
 
 
 def _kinds(balance: Balance, label: Label, context: Context) -> tuple[Kind, ...]:
