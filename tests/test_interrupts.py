@@ -401,10 +401,13 @@ def test_two_runs_that_quarantine_the_same_sample_lose_nothing(assay: Run, fake:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
-def test_a_file_that_one_may_not_read_says_so_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_a_file_that_one_may_not_read_says_so_and_the_rest_goes_on() -> None:
     nobody = pwd.getpwnam("nobody")
-    place = Path("/tmp") / f"assay-test-{os.getpid()}"
-    place.mkdir(mode=0o755)
+    base = Path("/tmp") / f"assay-test-{os.getpid()}"
+    place, scratch = base / "samples", base / "scratch"
+    place.mkdir(mode=0o755, parents=True)
+    scratch.mkdir()
+    scratch.chmod(0o777)
     try:
         (place / "locked.jpg").write_bytes(awkward.jpeg())
         (place / "locked.jpg").chmod(0)
@@ -412,7 +415,7 @@ def test_a_file_that_one_may_not_read_says_so_and_the_rest_goes_on(tmp_path: Pat
         (place / "folder").mkdir(mode=0o700)
         done = subprocess.run(
             [sys.executable, "-m", "assay", "screen", "--json", "--no-history", place],
-            env={"HOME": "/nonexistent", "PATH": os.environ["PATH"], "TMPDIR": str(place)},
+            env={"HOME": "/nonexistent", "PATH": os.environ["PATH"], "TMPDIR": str(scratch)},
             user=nobody.pw_uid,
             group=nobody.pw_gid,
             extra_groups=[],
@@ -422,7 +425,7 @@ def test_a_file_that_one_may_not_read_says_so_and_the_rest_goes_on(tmp_path: Pat
             timeout=500,  # without a cache of its own everything is compiled anew
         )
     finally:
-        subprocess.run(["rm", "-rf", place], check=True)
+        subprocess.run(["rm", "-rf", base], check=True)
     if b"Permission denied" in done.stderr or b"No module named" in done.stderr:
         pytest.skip("this installation is not readable by others")
     told = lines(done.stdout)
