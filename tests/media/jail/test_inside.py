@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-import assay
+from another_user import run_as_another_user
 from assay.errors import Failed
 from assay.media.jail.process import DECODER, EXAMINER, Zygote
 
 HERE = Path(__file__).parent
+TESTS = HERE.parents[1]
 REFUSED = {"EACCES", "EPERM", "ENOSYS"}
 KILLED = {"SIGSYS"}
 
@@ -118,18 +118,16 @@ def test_a_locked_examiner_reads_and_computes_and_nothing_else(target):
     assert os.listdir(target.parent) == ["target"]
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 def test_a_plain_users_sandbox_refuses_the_same(target):
-    script = f"import sys, json; sys.path.insert(0, {str(HERE)!r}); import test_inside; print(json.dumps(test_inside.check_all({str(target)!r})))"
+    script = (
+        f"import sys, json; sys.path[:0] = {[str(HERE), str(TESTS)]!r}; import test_inside; "
+        f"print(json.dumps(test_inside.check_all({str(target)!r})))"
+    )
     environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
     target.parent.chmod(0o777)
-    for folder in (HERE, Path(assay.__file__).parent, Path(sys.executable).parent):
-        if any(p.stat().st_mode & 0o005 != 0o005 for p in (folder, *folder.parents)):
-            pytest.skip("this checkout is not readable for other users")
-    run = subprocess.run(
-        [sys.executable, "-c", script],
-        user=12345, group=12345, extra_groups=[], env=environment, cwd="/", capture_output=True, check=False, timeout=300,
-    )  # fmt: skip
+    run = run_as_another_user(
+        [sys.executable, "-c", script], needs=[TESTS, target.parent], env=environment, timeout=300
+    )
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == {}
     assert target.read_text() == "untouched"
