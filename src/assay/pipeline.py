@@ -35,10 +35,9 @@ from assay.evidence.panel import Answers, Member, Panel, Request, evidence_of
 from assay.evidence.windows import Gathered
 from assay.ingest.admission import Arrival, Found, admit_bytes, admit_path, admit_stream, walk
 from assay.ingest.budget import Budget
-from assay.media.decoder import IMAGE_ARENA, Decoder, Packed, decoder, picture
+from assay.media.decoder import Decoder, Packed, decoder, picture
 from assay.media.identify import declared_type, family_of, identify, lies
 from assay.media.jail.arena import read_arena
-from assay.media.jail.process import DECODER, EXAMINER, Zygote
 from assay.signatures import digests, testfile
 from assay.types import (
     Finding,
@@ -53,6 +52,7 @@ from assay.verdict.calibration import Context
 from assay.verdict.fusion import fuse
 from assay.verdict.members import verdict_of_members, verdict_of_nothing
 from assay.verdict.unfinished import unfinished
+from assay.zygotes import Zygotes
 
 CARRIERS = ("archive", "mail", "document")
 STOPPED = Failed("stopped before it was finished", code="stopped", hint="Screen it again.")
@@ -77,6 +77,8 @@ class Screener:
         PEM bundles of certificate authorities whose credentials count: "capture" and "editor".
     source
         Where the samples come from; noted in every record.
+    zygotes
+        Those that were started already; the screener closes them.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Screener:
         known: Callable[[str], str | None] = lambda _: None,
         trust: dict[str, str] | None = None,
         source: str = "",
+        zygotes: Zygotes | None = None,
     ) -> None:
         self.settings = settings
         self.jobs = jobs or settings.jobs or len(os.sched_getaffinity(0))
@@ -94,16 +97,9 @@ class Screener:
         self._trust = trust or {}
         self._source = source
         self._stopping = threading.Event()
-        self._decoders = Zygote(
-            "assay.media.operations:prepare",
-            DECODER.serving(
-                "assay.media.operations:handle",
-                memory_bytes=settings.limits.memory_bytes,
-                arena_bytes=IMAGE_ARENA,
-            ),
-        )
+        self._zygotes = zygotes or Zygotes.start(settings.limits)
         self._panel = Panel(
-            Zygote("assay.evidence.examiner:prepare", EXAMINER.serving("assay.evidence.examiner:handle")),
+            self._zygotes.examiners,
             settings.paths.models,
             jobs=self.jobs,
             detector_s=settings.limits.detector_s,
@@ -111,6 +107,7 @@ class Screener:
         )
 
     def __enter__(self) -> Self:
+        self._panel.open_first()
         return self
 
     def __exit__(
@@ -120,18 +117,17 @@ class Screener:
 
     def close(self) -> None:
         self._panel.close()
-        self._decoders.close()
+        self._zygotes.close()
 
     def stop(self) -> None:
         """Give up what is being examined; `screen_all` then yields what is finished and ends. From any thread."""
         self._stopping.set()
-        self._decoders.close()
-        self._panel.stop()
+        self._zygotes.close()
 
     @property
     def warnings(self) -> list[str]:
         """What this installation lacks: layers of the jail, detectors that cannot be loaded."""
-        return [*self._decoders.warnings, *self._panel.warnings]
+        return [*self._zygotes.decoders.warnings, *self._panel.warnings]
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -278,7 +274,9 @@ class Screener:
     def _decoder(self, case: Case) -> Iterator[Decoder]:
         worker: Decoder | None = None
         try:
-            with decoder(self._decoders, case.arrival.descriptor, self.settings.limits.as_json()) as worker:
+            with decoder(
+                self._zygotes.decoders, case.arrival.descriptor, self.settings.limits.as_json()
+            ) as worker:
                 yield worker
         finally:
             if worker is not None and worker.usage is not None:

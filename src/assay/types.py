@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SCHEMA = "assay/screening/1"
 
@@ -123,7 +125,7 @@ class Finding:
     def __post_init__(self) -> None:
         if (self.score is not None) != (self.outcome is Outcome.SCORED):
             raise ValueError("only a scored finding carries a number, and it must")
-        if self.score is not None and not np.isfinite(self.score):
+        if self.score is not None and not math.isfinite(self.score):
             raise ValueError("a score must be finite")
 
     @classmethod

@@ -74,9 +74,7 @@ def screen(
                2 trouble: refused, undecodable or unreadable
     An inconclusive verdict is 0, with --strict 1.
     """
-    from assay.action.identity import passphrase_source
-    from assay.desk.screening import Desk
-    from assay.pipeline import Screener
+    from assay.zygotes import Zygotes
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
@@ -88,36 +86,43 @@ def screen(
     settings = settings_of(ctx, jobs=jobs)
     for warning in settings.warnings:
         click.echo(f"assay: {warning}", err=True)
-    desk = Desk.open(
-        settings,
-        history=not (no_history or dry_run),
-        keep=keep,
-        quarantine=quarantine,
-        dry_run=dry_run,
-        passphrase=passphrase_source(os.environ, passphrase_file, _asking(), new=True),
-    )
-    printer = _Printer(as_json=as_json, as_csv=as_csv, quiet=quiet)
-    page = None
-    if report is not None:
-        from assay.report.page import Page
+    with Zygotes.start(settings.limits) as zygotes:  # they warm up while the rest is imported
+        from assay.action.identity import passphrase_source
+        from assay.desk.screening import Desk
+        from assay.pipeline import Screener
 
-        page = Page.open(report)
-    with (
-        Interrupts() as interrupts,
-        desk,
-        _discarding(page),
-        Screener(settings, jobs=jobs, known=desk.known, trust=desk.trust(), source=source) as screener,
-    ):
-        batch = _Batch(printer, page, strict=strict)
-        with _printing(screener.stop):
-            with contextlib.suppress(KeyboardInterrupt):
-                for screening in _screenings(screener, desk, paths, interrupts):
-                    batch.take(screening)
-            stopped = bool(interrupts.signal)
-            printer.close(stopped=stopped, notes=[*screener.warnings, *desk.notes])
-        if page is not None and report is not None:
-            batch.report(report, _used(screener), stopped=stopped)
-    return 128 + interrupts.signal if stopped else batch.code
+        desk = Desk.open(
+            settings,
+            history=not (no_history or dry_run),
+            keep=keep,
+            quarantine=quarantine,
+            dry_run=dry_run,
+            passphrase=passphrase_source(os.environ, passphrase_file, _asking(), new=True),
+        )
+        printer = _Printer(as_json=as_json, as_csv=as_csv, quiet=quiet)
+        page = None
+        if report is not None:
+            from assay.report.page import Page
+
+            page = Page.open(report)
+        with (
+            Interrupts() as interrupts,
+            desk,
+            _discarding(page),
+            Screener(
+                settings, jobs=jobs, known=desk.known, trust=desk.trust(), source=source, zygotes=zygotes
+            ) as screener,
+        ):
+            batch = _Batch(printer, page, strict=strict)
+            with _printing(screener.stop):
+                with contextlib.suppress(KeyboardInterrupt):
+                    for screening in _screenings(screener, desk, paths, interrupts):
+                        batch.take(screening)
+                stopped = bool(interrupts.signal)
+                printer.close(stopped=stopped, notes=[*screener.warnings, *desk.notes])
+            if page is not None and report is not None:
+                batch.report(report, _used(screener), stopped=stopped)
+        return 128 + interrupts.signal if stopped else batch.code
 
 
 class _Batch:

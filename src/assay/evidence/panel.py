@@ -9,11 +9,11 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assay.errors import Failed, JailError
+from assay.errors import AssayError, Failed, JailError
 from assay.evidence.runner import failed
 from assay.media.jail.process import Child, Zygote
 from assay.plain import finding_of
@@ -72,10 +72,11 @@ class Panel:
         self._models_dir = models_dir
         self._detector_s = detector_s
         self._memory_bytes = memory_bytes
-        self._idle: queue.SimpleQueue[Child | None] = queue.SimpleQueue()
+        self._idle: queue.LifoQueue[Child | None] = queue.LifoQueue()  # one that is started goes first
         for _ in range(jobs):
             self._idle.put(None)  # a place for a child that is not started yet
         self._lock = threading.Lock()
+        self._opening: threading.Thread | None = None
         self._members: tuple[Member, ...] | None = None
         self._problems: list[str] = []
 
@@ -87,12 +88,13 @@ class Panel:
     @property
     def members(self) -> tuple[Member, ...]:
         """The detectors, asked of the first examiner."""
-        with self._lock:
-            if self._members is None:
-                with self._examiner() as slot:
-                    self._child(slot)
-                    self._members = self._read_cards(slot.cards)
-            return self._members
+        if self._opening is not None:
+            self._opening.join()
+        if self._members is None:
+            with self._examiner() as slot:
+                self._child(slot)
+        assert self._members is not None
+        return self._members
 
     def examine(self, request: Request) -> Answers:
         """Let every named detector examine the view; each one answers, if only with FAILED or TIMED_OUT."""
@@ -155,7 +157,10 @@ class Panel:
     def _child(self, slot: _Slot) -> Child:
         if slot.child is None:
             child = self._spawned()
-            slot.cards = child.call({"op": "open", "models_dir": str(self._models_dir)}, timeout_s=OPENING_S)
+            answer = child.call({"op": "open", "models_dir": str(self._models_dir)}, timeout_s=OPENING_S)
+            with self._lock:
+                if self._members is None:
+                    self._members = self._read_cards(answer)
             slot.child = child
         return slot.child
 
@@ -175,9 +180,17 @@ class Panel:
         finally:
             self._idle.put(slot.child)
 
-    def stop(self) -> None:
-        """End the examiners, busy ones too: nobody waits for their findings any more."""
-        self._zygote.close()
+    def open_first(self) -> None:
+        """Open one examiner in the background, weights and all, while the first sample is being decoded."""
+        self._opening = threading.Thread(target=self._open_quietly, name="open-examiner", daemon=True)
+        self._opening.start()
+
+    def _open_quietly(self) -> None:
+        with (
+            suppress(AssayError),
+            self._examiner() as slot,
+        ):  # whoever needs it meets the same error, and tells it
+            self._child(slot)
 
     def close(self) -> None:
         while not self._idle.empty():
@@ -185,12 +198,13 @@ class Panel:
             if child is not None:
                 child.close()
         self._zygote.close()
+        if self._opening is not None:
+            self._opening.join()
 
 
 @dataclass(slots=True)
 class _Slot:
     child: Child | None
-    cards: JSON = field(default_factory=dict)
 
 
 def evidence_of(member: Member, finding: Finding, elapsed_s: float) -> Evidence:

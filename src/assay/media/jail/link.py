@@ -27,7 +27,7 @@ _SET: Final = {
     "MKL_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "2",
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # huge pages: a picture's buffers are all fresh in a one-shot child
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.trim_threshold=268435456",
 }
 # What an interpreter and its libraries need to be found; a compromised decoder shall find no credentials in its memory.
 _KEPT: Final = (
