@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SLOW = {"library.md": pytest.mark.slow}  # it starts screeners again and again
 BLOCK = re.compile(r"^```python(?: file=(?P<file>[\w.]+))?\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
@@ -19,7 +20,9 @@ def blocks(page: Path) -> list[tuple[str | None, str]]:
     return [(m["file"], m["code"]) for m in BLOCK.finditer(page.read_text("utf-8"))]
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, id=p.name, marks=SLOW.get(p.name, ())) for p in PAGES if blocks(p)]
+)
 def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
     script = []
     for file, code in blocks(page):

@@ -153,7 +153,7 @@ def test_of_many_members_only_the_first_keep_a_preview(screener: Screener) -> No
 def test_a_lost_zygote_is_started_again(screener: Screener) -> None:
     """The kernel kills the largest process when memory runs out."""
     screener.screen_bytes(awkward.jpeg(), "a.jpg")
-    for zygote in (screener._decoders, screener._panel._zygote):
+    for zygote in (screener._zygotes.decoders, screener._zygotes.examiners):
         os.kill(zygote._link._program.pid, signal.SIGKILL)
         zygote._link._program.wait()
     assert screener.screen_bytes(awkward.jpeg(), "a.jpg").status is Status.SCREENED

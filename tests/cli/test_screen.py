@@ -186,6 +186,7 @@ def test_it_works_without_a_home(assay: Run, fake: Path, tmp_path: Path) -> None
     assert assay("screen", "--no-history", fake, env=env).returncode == 1
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_share_the_store(assay: Run, fake: Path, home: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

@@ -148,6 +148,7 @@ def test_the_shipped_head_fits_the_encoder() -> None:
     assert np.isfinite([head.bias, head.notable]).all()
 
 
+@pytest.mark.slow  # where the weights are
 @pytest.mark.shared
 def test_the_real_encoder_tells_generated_portraits_from_camera_scenes() -> None:
     from assay.evidence.models import path_of, sessions
