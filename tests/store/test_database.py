@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -206,6 +207,18 @@ def test_threads_that_read_and_then_write_do_not_lose_counts(database):
         thread.join()
     with database.read() as connection:
         assert connection.exec_driver_sql("select n from counts").scalar() == 60
+
+
+def test_threads_that_are_the_first_at_once_all_find_the_schema(tmp_path):
+    for n in range(3):
+        with Database(tmp_path / str(n) / "assay.db") as db:
+
+            def look(db=db):
+                with db.read() as connection:
+                    return connection.exec_driver_sql("select count(*) from records").scalar()
+
+            with ThreadPoolExecutor(4) as pool:
+                assert [f.result() for f in [pool.submit(look) for _ in range(4)]] == [0] * 4
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import threading
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -84,6 +85,8 @@ class Database:
         self.url = make_url(text if "://" in text else f"sqlite:///{Path(text).absolute()}")
         self.path = _file_of(self.url)
         self._engine: Engine | None = None
+        self._usable = False  # its schema is there, and this program's
+        self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
         return self
@@ -92,9 +95,10 @@ class Database:
         self.close()
 
     def close(self) -> None:
-        if self._engine is not None:
-            self._engine.dispose()
-            self._engine = None
+        with self._lock:
+            if self._engine is not None:
+                self._engine.dispose()
+            self._engine, self._usable = None, False
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -164,34 +168,28 @@ class Database:
             raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _ready(self) -> Engine:
-        if self._engine is not None:
-            return self._engine
-        engine = self._open()
-        try:
-            with engine.connect().execution_options(readonly=True) as connection:
-                found = _revision(connection)
-            if found is None:  # look again inside of the transaction: another process may be creating it
-                with engine.begin() as connection:
-                    found = _revision(connection)
-                    if found is None:
-                        _refuse_foreign(connection)
-                        _migrate(connection)
-                        found = REVISION
-            _check(found)
-        except BaseException:
-            self.close()
-            raise
-        return engine
+        """Return the engine once the schema was looked at, and made where there is none; the first caller does both."""
+        with self._lock:
+            engine = self._open()
+            if not self._usable:
+                try:
+                    _check(_revision_or_new(engine))
+                except BaseException:
+                    self.close()
+                    raise
+                self._usable = True
+            return engine
 
     def _open(self) -> Engine:
-        if self._engine is None:
-            if self.path is not None:
-                _make_private(self.path)
-            self._engine = create_engine(self.url)
-            if self.url.get_backend_name() == "sqlite":
-                event.listen(self._engine, "connect", _configure)
-                event.listen(self._engine, "begin", _begin)
-        return self._engine
+        with self._lock:
+            if self._engine is None:
+                if self.path is not None:
+                    _make_private(self.path)
+                self._engine = create_engine(self.url)
+                if self.url.get_backend_name() == "sqlite":
+                    event.listen(self._engine, "connect", _configure)
+                    event.listen(self._engine, "begin", _begin)
+            return self._engine
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -236,6 +234,21 @@ def _revision(connection: Connection) -> str | None:
         return None
     found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
     return None if found is None else str(found)
+
+
+def _revision_or_new(engine: Engine) -> str:
+    """The revision that is there; the schema is made where there is none."""
+    with engine.connect().execution_options(readonly=True) as connection:
+        found = _revision(connection)
+    if found is None:
+        with engine.begin() as connection:
+            found = _revision(
+                connection
+            )  # again, inside of the transaction: another process may have made it
+            if found is None:
+                _refuse_foreign(connection)
+                _migrate(connection)
+    return found or REVISION
 
 
 def _refuse_foreign(connection: Connection) -> None:
