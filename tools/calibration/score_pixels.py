@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import forge
@@ -64,10 +65,30 @@ def honest(original: bytes, pixels: Pixels) -> Iterator[Rendering]:
     buffer = io.BytesIO()
     Pillow.fromarray(pixels).save(buffer, "WEBP", quality=80)
     yield Rendering("webp_png", forge.png(forge.pixels_of(buffer.getvalue())), None)
+    yield Rendering("caption_png", forge.png(captioned(forge.pixels_of(forge.jpeg(pixels, 85)))), None)
+
+
+def captioned(pixels: Pixels) -> Pixels:
+    """Two lines of text over a picture, one of them outlined, and a half transparent bar below."""
+    picture = Pillow.fromarray(pixels)
+    draw = ImageDraw.Draw(picture, "RGBA")
+    size = max(12, picture.height // 20)
+    font = ImageFont.load_default(size=size)
+    draw.text(
+        (size, size),
+        "A caption that people put over",
+        (255, 255, 255),
+        font,
+        stroke_width=2,
+        stroke_fill=(0, 0, 0),
+    )
+    draw.rectangle((0, picture.height - 2 * size, picture.width, picture.height), fill=(20, 40, 90, 160))
+    draw.text((size, picture.height - 2 * size), "their photographs", (240, 190, 20), font)
+    return np.asarray(picture)
 
 
 def forged(pixels: Pixels, other: Pixels, seed: int) -> Iterator[Rendering]:
-    """Patches of another photograph: shifted or aligned, last saved well, badly, or without loss."""
+    """Patches of another photograph: shifted, aligned or never compressed; last saved well, badly, or without loss."""
     rng = np.random.default_rng(seed)
     for last in (None, 98, 95, 90, 80, 60):
         for aligned in (False, True):
@@ -85,6 +106,16 @@ def forged(pixels: Pixels, other: Pixels, seed: int) -> Iterator[Rendering]:
             )
             name = f"splice_{'aligned' if aligned else 'shifted'}_{'png' if last is None else f'q{last}'}"
             yield Rendering(name, made.forged, last, made.box, f"{size} px, {first} and {second}")
+    rng = np.random.default_rng((seed, 1))
+    never = forge.smaller(other, max(other.shape) * 4 // 5)  # without the traces of its own file
+    for last in (None, 98):
+        size, first = int(rng.choice([64, 128, 256])), int(rng.integers(75, 99))
+        if min(*pixels.shape[:2], *never.shape[:2]) >= size + 48:
+            made = forge.splice(
+                pixels, never, seed=int(rng.integers(2**31)), size=size, qualities=(first, 0, last)
+            )
+            name = f"splice_bare_{'png' if last is None else f'q{last}'}"
+            yield Rendering(name, made.forged, last, made.box, f"{size} px, {first} and never compressed")
 
 
 def scored(rendering: Rendering) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from assay.evidence.detectors.jpeg_grid import JpegGrid
 from assay.evidence.kernels import grid
 from assay.media import views
+from assay.media.coefficients import read_jpeg
 from assay.media.views import Image
 from assay.testing import images
 from assay.testing.check import check_detector
@@ -17,7 +18,9 @@ from assay.types import Finding, Outcome
 REPOSITORY = Path(__file__).resolve().parents[3]
 SHARED = REPOSITORY.parent / "shared"
 sys.path.insert(0, str(REPOSITORY / "tools"))
+sys.path.insert(0, str(REPOSITORY / "tools" / "calibration"))
 import forge  # noqa: E402
+import score_pixels  # noqa: E402
 
 
 def examined(data: bytes, orientation: int = 1) -> Finding:
@@ -121,6 +124,59 @@ def test_two_patches_of_two_sources_are_both_found() -> None:
         start_x, start_y = 40 + (-shift[0] % 8), 40 + (-shift[1] % 8)
         pixels[y : y + 120, x : x + 120] = donor[start_y : start_y + 120, start_x : start_x + 120]
     assert len(examined(forge.png(pixels)).regions) == 2
+
+
+@pytest.fixture(scope="module")
+def filled() -> forge.Forgery:
+    """A patch that never was a JPEG, in a picture that was."""
+    background, source = images.scene(512, 448, seed=1), images.scene(512, 448, seed=2)
+    return forge.splice(background, source, seed=3, size=128, qualities=(88, 0, None))
+
+
+def test_a_patch_without_the_grid_is_boxed_within_8_pixels(filled: forge.Forgery) -> None:
+    found, twin = examined(filled.forged), examined(filled.clean)
+    assert codes(found) == {"grid_missing_region"}
+    assert (twin.score, codes(twin)) == (0.0, {"grid_consistent"})
+    (x, y, w, h), (left, top, wide, high) = boxes(found)[0], filled.box
+    assert max(abs(x - left), abs(y - top), abs(x + w - left - wide), abs(y + h - top - high)) <= 8
+
+
+def test_it_is_found_in_a_cropped_picture_too(filled: forge.Forgery) -> None:
+    found = examined(forge.png(np.ascontiguousarray(forge.pixels_of(filled.forged)[3:, 5:])))
+    assert codes(found) == {"grid_missing_region", "grid_shifted_globally"}
+
+
+def test_a_file_that_is_a_jpeg_itself_has_its_grid_everywhere(filled: forge.Forgery) -> None:
+    saved = forge.jpeg(forge.pixels_of(filled.forged), 90)
+    view = Image(coded=forge.pixels_of(saved), planes=read_jpeg(saved, pixels=10**7).planes)
+    assert JpegGrid().examine(view).score == 0.0
+
+
+def test_captions_and_interfaces_are_no_missing_grid() -> None:
+    photograph = forge.pixels_of(forge.jpeg(images.scene(512, 400, seed=8), 85))
+    assert examined(forge.png(score_pixels.captioned(photograph))).score == 0.0
+    screen = np.full((640, 720, 3), (24, 26, 30), np.uint8)
+    screen[128:528, 64:576] = photograph
+    screen[16:100:6, 20:700:3] = (150, 155, 160)
+    assert examined(forge.png(screen)).score == 0.0
+
+
+@pytest.mark.parametrize("gain", [0.8, 1.2])
+def test_tone_that_was_changed_everywhere_is_no_missing_grid(gain: float) -> None:
+    photograph = forge.pixels_of(forge.jpeg(images.scene(512, 400, seed=8), 85))
+    assert examined(forge.png((photograph * gain).clip(0, 255).astype(np.uint8))).score == 0.0
+
+
+@pytest.mark.shared
+def test_real_inpaintings_are_found_and_their_originals_are_silent() -> None:
+    fakes, originals = (
+        SHARED / "data" / "images" / p for p in ("fake/inpaint", "bona_fide/inpaint_originals")
+    )
+    if not fakes.is_dir():
+        pytest.skip("the shared inpaintings are not here")
+    found = [codes(examined(p.read_bytes())) for p in sorted(fakes.glob("*.png"))]
+    assert sum("grid_missing_region" in c for c in found) >= 5
+    assert all(examined(p.read_bytes()).score == 0.0 for p in originals.iterdir())
 
 
 def test_it_keeps_the_promises_of_a_detector() -> None:

@@ -1,8 +1,9 @@
-"""Regions that carry the block grid of another JPEG: pasted in, or moved within the picture.
+"""Regions that carry the block grid of another JPEG (pasted in, or moved), or none where the rest has one.
 
 Every pixel votes for the grid origin under which its block has the most zero DCT coefficients (the kernel `grid.votes`).
 A region is reported when far more of its pixels agree on a foreign origin than chance explains, over all windows and
-origins that were searched (a contrario), and when that origin lives in the region and nowhere else.
+origins that were searched (a contrario), and when that origin lives in the region and nowhere else; or when its pixels
+do not vote for the picture's grid although they would after one more compression (the kernel `holes`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.evidence.detector import Card
-from assay.evidence.kernels import grid, regions
+from assay.evidence.kernels import grid, holes, regions
 from assay.evidence.kernels.significance import log10_tail
+from assay.media.quality import estimated_quality
 from assay.media.views import Image, upright, upright_box
 from assay.types import Finding, Kind, Outcome, Reason, Region
 
@@ -32,13 +34,17 @@ WHOLE = 0.5  # of the picture: more is not a region but the picture's own past
 HALF_SHIFT = (
     20.0  # strength asked of origins 4 pixels off, which 4 x 4 codecs (WebP, H.264) and fine textures imitate
 )
+KEEPS_HOLES = 98  # quality of a file's own JPEG; below it every block was given a grid
+BARE = 0.9  # share of a hole's pixels that could vote for the grid and do not
+CLOTHED = 0.25  # the same outside of the holes: more, and the grid has faded everywhere
+MOST_HOLES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A region that votes for one foreign origin, in pixels as coded."""
+    """A region that votes for one foreign origin, or for none, in pixels as coded."""
 
-    origin: int
+    origin: int | None
     strength: float  # -log10 of the expected number of such regions by chance
     box: tuple[int, int, int, int]  # x, y, width, height
     cells: NDArray[np.uint8]  # the cells of 8 x 8 pixels that belong to it
@@ -47,11 +53,11 @@ class Patch:
 class JpegGrid:
     card: ClassVar[Card] = Card(
         name="jpeg_grid",
-        version=1,
+        version=2,
         reads=Image,
         family="jpeg",
-        claims=frozenset({Kind.SPLICE, Kind.COPY_MOVE}),
-        summary="Regions that lie on another JPEG block grid than the rest of the picture",
+        claims=frozenset({Kind.SPLICE, Kind.COPY_MOVE, Kind.INPAINTING}),
+        summary="Regions that lie on another JPEG block grid than the rest of the picture, or on none",
         source="https://doi.org/10.5201/ipol.2021.390",
         licence="Apache-2.0",
     )
@@ -62,12 +68,17 @@ class JpegGrid:
             return Finding.not_applicable(
                 "too_small", f"A side is under {SMALLEST} pixels: too few blocks for a grid."
             )
-        ballots = grid.votes(grid.luma(np.ascontiguousarray(view.coded)), grid.ZERO_BELOW)
+        grey = grid.luma(np.ascontiguousarray(view.coded))
+        ballots = grid.votes(grey, grid.ZERO_BELOW)
         if int(ballots.min()) == grid.NO_VOTE:
             return Finding.not_applicable(
                 "no_texture", "The picture is flat or drawn in stripes: no block can vote."
             )
         own, patches = examined(ballots)
+        if own is not None and _may_have_holes(view):
+            patches += tuple(
+                h for h in bare(view.coded, grey, ballots, own) if not any(_overlap(h, p) for p in patches)
+            )
         return Finding(
             Outcome.SCORED,
             score=min(STRONGEST, max((p.strength for p in patches), default=0.0)),
@@ -120,6 +131,82 @@ def examined(ballots: NDArray[np.uint8]) -> tuple[int | None, tuple[Patch, ...]]
         if _density(ballots, patch) >= DENSE
     ]
     return own, tuple(sorted(kept, key=lambda p: -p.strength))
+
+
+def bare(
+    rgb: NDArray[np.uint8], grey: NDArray[np.uint8], ballots: NDArray[np.uint8], own: int
+) -> tuple[Patch, ...]:
+    """Regions without the picture's own grid, which they would show if they had been compressed with the rest.
+
+    Parameters
+    ----------
+    rgb : ndarray of uint8, shape (H, W, 3)
+        Not modified.
+    grey : ndarray of uint8, shape (H, W)
+        Its luma. Not modified.
+    ballots : ndarray of uint8, shape (H, W)
+        What `grid.votes` returns for it. Not modified.
+    own : int
+        The picture's own origin.
+    """
+    able = holes.able(rgb, grey, own)
+    without = able & (ballots != own)
+    misses, trials = holes.counted(without), holes.counted(able)
+    marks = without.astype(np.uint8)  # a "ballot" of 1 for the outline
+    left, tests = misses.copy(), _tests(*misses.shape)
+    found: list[Patch] = []
+    while len(found) < MOST_HOLES:
+        strength, window = _crowded_of(left, trials)
+        if strength - tests <= FOUND:
+            break
+        patch = _outlined(marks, left, 1, window, strength - tests)
+        found.append(Patch(None, patch.strength, patch.box, patch.cells))
+        top, start, h, w = window
+        left[patch.cells > 0] = 0
+        left[top : top + h, start : start + w] = 0
+    outside = np.ones(misses.shape, bool)
+    for patch in found:
+        outside[regions.grown(regions.grown(patch.cells)) > 0] = False
+    if not found or misses[outside].sum() > CLOTHED * trials[outside].sum():
+        return ()
+    if trials[outside].sum() < trials[~outside].sum() / 8:
+        return ()  # too little is left to know what the grid of this picture looks like
+    return tuple(p for p in found if _bareness(misses, trials, p.cells) >= BARE)
+
+
+def _bareness(misses: NDArray[np.int32], trials: NDArray[np.int32], cells: NDArray[np.uint8]) -> float:
+    """The share of misses among a region's trials, its rim left out where it is thick enough to have an inside."""
+    inside = (cells > 0) & (regions.grown((cells == 0).astype(np.uint8)) == 0)
+    where = inside if trials[inside].sum() else cells > 0
+    return float(misses[where].sum()) / max(1.0, float(trials[where].sum()))
+
+
+def _crowded_of(
+    misses: NDArray[np.int32], trials: NDArray[np.int32]
+) -> tuple[float, tuple[int, int, int, int]]:
+    """As `_crowded`, where only some pixels are trials: does more than half of them miss beyond chance?"""
+    strongest, place, cell = 0.0, (0, 0, 0, 0), 1
+    for windows in _levels(*misses.shape):
+        hits, tried = regions.summed(misses), regions.summed(trials)
+        expected = tried / 2
+        for h, w in windows:
+            nats, top, left = regions.most_surprising(hits, tried, expected, h, w, 64)
+            strength = float(nats) / 64 / np.log(10)  # 64 pixels count as one trial
+            if strength > strongest:
+                strongest, place = strength, (int(top) * cell, int(left) * cell, h * cell, w * cell)
+        misses, trials, cell = regions.halved(misses), regions.halved(trials), cell * 2
+    return strongest, place
+
+
+def _may_have_holes(view: Image) -> bool:
+    """A file's own JPEG gives every block its grid, unless it hardly quantises."""
+    if not view.planes:
+        return True
+    return estimated_quality([int(v) for v in view.planes[0].quantisation.ravel()]) >= KEEPS_HOLES
+
+
+def _overlap(a: Patch, b: Patch) -> bool:
+    return bool((a.cells & b.cells).any())
 
 
 def _search(ballots: NDArray[np.uint8], cells: NDArray[np.uint8], origin: int) -> list[Patch]:
@@ -242,10 +329,16 @@ def _credible(patches: Sequence[Patch], own: int, origins: Collection[int]) -> b
 
 def _reasons(own: int | None, patches: Sequence[Patch]) -> tuple[Reason, ...]:
     reasons = []
-    if patches:
-        many = "A region lies" if len(patches) == 1 else f"{len(patches)} regions lie"
+    foreign = [p for p in patches if p.origin is not None]
+    if foreign:
+        many = "A region lies" if len(foreign) == 1 else f"{len(foreign)} regions lie"
         text = f"{many} on another JPEG grid than the rest: pasted from a JPEG, or moved within the picture."
         reasons.append(Reason("grid_foreign_region", text))
+    if len(foreign) < len(patches):
+        n = len(patches) - len(foreign)
+        many = "A region lacks" if n == 1 else f"{n} regions lack"
+        text = f"{many} the JPEG grid that the rest shows: filled in, painted, or pasted from elsewhere."
+        reasons.append(Reason("grid_missing_region", text))
     if own is None:
         reasons.append(Reason("grid_none", "No JPEG grid was found."))
     elif own:
