@@ -187,6 +187,14 @@ def test_it_works_without_a_home(assay: Run, fake: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_a_kept_sample_is_examined_again_to_the_same_numbers(assay: Run, fake: Path) -> None:
+    (told,) = lines(assay("screen", "--keep", "--json", fake))
+    fake.unlink()
+    again = assay("replay", "--deep", told["id"][:8])
+    assert b"now: the same, to the last number." in again.stdout, again.stdout + again.stderr
+
+
+@pytest.mark.slow
 def test_two_runs_at_once_share_the_store(assay: Run, fake: Path, home: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

@@ -1,8 +1,10 @@
+import hashlib
+import tempfile
 from dataclasses import replace
 
 import pytest
 
-from assay.desk.replay import replay
+from assay.desk.replay import examine_again, replay
 from assay.errors import StoreError
 from assay.types import Action, Decision, Label, Problem, Status, Why
 
@@ -50,6 +52,30 @@ def test_another_calibration_shows_what_changed(stores, screening):
     assert changed["llr of jpeg_grid"] == (4.0, 0.5)
     assert done.before.verdict.label is Label.FAKE
     assert stores.records.find(one.sample.id).document["label"] == "fake", "nothing is stored"
+
+
+def test_a_kept_sample_is_examined_again(stores, screening):
+    content = b"as it came"
+    digest = hashlib.sha256(content).hexdigest()
+    one = screening()
+    one = replace(one, sample=replace(one.sample, sha256=digest))
+    stores.records.add([one])
+    with pytest.raises(StoreError, match="no copy") as raised:
+        examine_again(stores.records, one.sample.id, stores.blobs, lambda *_: one)
+    assert "--keep" in raised.value.hint
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        stores.blobs.put_descriptor(file.fileno(), digest)
+    seen = []
+
+    def screen(stream, name):
+        seen.append((stream.read(), name))
+        return replace(one, verdict=_weaker(one))
+
+    done = examine_again(stores.records, one.sample.id[:8], stores.blobs, screen)
+    assert seen == [(content, one.path)]
+    assert {c.field: (c.before, c.after) for c in done.changes}["llr of jpeg_grid"] == (4.0, 0.5)
 
 
 def test_calibration_gets_the_quality_and_the_source_of_then(stores, screening):

@@ -1,10 +1,14 @@
-"""Judging a stored screening again: today's calibration, fusion and policy on the findings of then."""
+"""Judging a stored screening again: today's calibration, fusion and policy on the findings of then.
+
+Or, where a copy of the sample was kept, on what today's detectors find in it.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from assay.desk.history import screening_of
 from assay.errors import StoreError
@@ -13,6 +17,7 @@ from assay.types import JSON, Screening, Verdict
 from assay.verdict.members import verdict_of_members
 
 if TYPE_CHECKING:
+    from assay.store.blobs import Blobs
     from assay.store.records import Record, Records
     from assay.types import Decision
 
@@ -75,6 +80,39 @@ def replay(
     return Replay(before, after, tuple(_changes(to_json(before), to_json(after))))
 
 
+def examine_again(
+    records: Records, prefix: str, blobs: Blobs, screen: Callable[[BinaryIO, str], Screening]
+) -> Replay:
+    """Examine the kept copy of one record's sample with the detectors of today; nothing is stored.
+
+    Parameters
+    ----------
+    prefix : str
+        The beginning of a record's id.
+    screen : callable
+        Examines a stream of bytes that came by this name.
+
+    Raises
+    ------
+    StoreError
+        If there is no such record, or no copy of its sample.
+    """
+    record = records.find(prefix)
+    before = screening_of(record)
+    if not blobs.holds(record.sha256):
+        raise StoreError(
+            "no copy of this sample was kept",
+            code="not_kept",
+            hint="keep copies with `assay screen --keep`; release a quarantined sample and screen it again",
+        )
+    with tempfile.TemporaryFile() as copy:
+        for piece in blobs.read(record.sha256):
+            copy.write(piece)
+        copy.seek(0)
+        after = screen(copy, before.path)
+    return Replay(before, after, tuple(_changes(to_json(before), to_json(after))))
+
+
 def _fused(records: Records, record: Record, fuse: Callable[[Screening], Verdict]) -> Verdict:
     screening = screening_of(record)
     assert screening.verdict is not None
@@ -87,7 +125,12 @@ def _fused(records: Records, record: Record, fuse: Callable[[Screening], Verdict
 
 def _changes(before: JSON, after: JSON) -> list[Change]:
     changes = [Change(name, before[name], after[name]) for name in COMPARED if before[name] != after[name]]
-    for then, now in zip(before["evidence"], after["evidence"], strict=False):
-        if then["llr"] != now["llr"]:
-            changes.append(Change(f"llr of {now['detector']}", then["llr"], now["llr"]))
+    then = {e["detector"]: e for e in before["evidence"]}
+    for now in after["evidence"]:
+        old = then.get(now["detector"])
+        changes += [
+            Change(f"{field} of {now['detector']}", old and old[field], now[field])
+            for field in ("score", "llr")
+            if old is None or old[field] != now[field]
+        ]
     return changes
