@@ -42,10 +42,13 @@ def golden_views() -> dict[str, Image]:
     once, quiet = images.jpeg(scene, quality=80), np.asarray(_pixels(images.jpeg(other, quality=75)))
     sent = _pixels(once).copy()
     sent[75:203, 85:213] = quiet[64:192, 64:192]
+    filled = _pixels(once).copy()
+    filled[75:203, 85:213] = other[64:192, 64:192]
     return {
         "saved once": _view(once),
         "saved twice": _view(images.jpeg(_pixels(once), quality=93)),
         "patch, saved without loss": Image(coded=sent),
+        "patch that never was a JPEG": Image(coded=filled),
         "patch, saved again": _view(images.jpeg(sent, quality=95)),
         "noise": VIEWS["noise"],
     }

@@ -8,6 +8,7 @@ do not vote for the picture's grid although they would after one more compressio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -93,7 +94,7 @@ def own_origin(cells: NDArray[np.uint8]) -> int | None:
     counts = cells.sum(axis=(1, 2), dtype=np.int64)
     best = int(counts.argmax())
     # Votes of one block's pixels are not independent: 64 of them count as one, as in ZERO.
-    strength = -log10_tail(counts[best] / 64, cells.shape[1] * cells.shape[2], 1 / 64) - np.log10(64)
+    strength = -log10_tail(counts[best] / 64, cells.shape[1] * cells.shape[2], 1 / 64) - math.log10(64)
     return best if strength > FOUND else None
 
 
@@ -191,7 +192,7 @@ def _crowded_of(
         expected = tried / 2
         for h, w in windows:
             nats, top, left = regions.most_surprising(hits, tried, expected, h, w, 64)
-            strength = float(nats) / 64 / np.log(10)  # 64 pixels count as one trial
+            strength = nats / 64 / math.log(10)  # 64 pixels count as one trial
             if strength > strongest:
                 strongest, place = strength, (int(top) * cell, int(left) * cell, h * cell, w * cell)
         misses, trials, cell = regions.halved(misses), regions.halved(trials), cell * 2
@@ -241,7 +242,7 @@ def _tests(rows: int, columns: int) -> float:
     for windows in _levels(rows, columns):
         number += sum((rows - h + 1) * (columns - w + 1) for h, w in windows)
         rows, columns = rows // 2, columns // 2
-    return float(np.log10(63 * number))
+    return math.log10(63 * number)
 
 
 def _crowded(counts: NDArray[np.int32], chance: float) -> tuple[float, tuple[int, int, int, int]]:
