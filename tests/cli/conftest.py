@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,21 +11,8 @@ from pyrage import x25519
 from assay.cli import root
 from assay.config import Paths, Settings
 from assay.desk.stores import Stores
-from assay.types import (
-    Action,
-    Coverage,
-    Decision,
-    Evidence,
-    Finding,
-    Label,
-    Outcome,
-    Reason,
-    Sample,
-    Screening,
-    Status,
-    Verdict,
-    sha256_of,
-)
+from assay.types import Label
+from screenings import screened
 
 
 @dataclass(frozen=True)
@@ -62,7 +48,9 @@ class Installation:
 
     def add(self, path="a.jpg", content=b"content", *, at=None, label=Label.FAKE, source="", take=False):
         """Store a screening, and with `take` quarantine its file; returns the screening."""
-        one = _screening(path, content, at=at, label=label, source=source)
+        one = screened(
+            path, content, at=at, label=label, source=source, reason="The grid is shifted.\x1b[31m"
+        )
         with Stores.open(self.settings) as stores:
             if take:
                 one = replace(one, quarantine_id=self._take(stores, one, path, content))
@@ -91,37 +79,3 @@ def installation(tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "inbox").mkdir()
     return Installation(tmp_path, Settings(Paths(data, tmp_path / "home" / ".cache" / "assay")), key)
-
-
-def _screening(path, content, *, at, label, source):
-    finding = Finding(Outcome.SCORED, 2.5, (Reason("grid_shifted", "The grid is shifted.\x1b[31m"),))
-    verdict = Verdict(
-        label=label,
-        why=None,
-        summary="Its grid is shifted.",
-        llr=4.0,
-        threshold=2.0,
-        probability=0.982,
-        prior=0.5,
-        kinds=(),
-        disclosed=None,
-        evidence=(Evidence("jpeg_grid", 1, "jpeg", finding, 4.0),),
-        coverage=Coverage(("jpeg_grid",)),
-        calibration="c1",
-    )
-    path = os.fspath(path)
-    return Screening(
-        sample=Sample(
-            sha256_of(os.fsencode(path) + content)[:32],
-            sha256_of(content),
-            len(content),
-            "image/jpeg",
-            source=source,
-        ),
-        path=path,
-        status=Status.SCREENED,
-        screened_at=at or datetime.now(UTC),
-        assay_version="0.1",
-        verdict=verdict,
-        decision=Decision(Action.QUARANTINE, "undisclosed", "p1"),
-    )

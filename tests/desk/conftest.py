@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from pyrage import x25519
@@ -10,21 +9,7 @@ from pyrage import x25519
 from assay.action.identity import Recipients
 from assay.config import Paths, Settings
 from assay.desk.stores import Deed, Stores
-from assay.types import (
-    Action,
-    Coverage,
-    Decision,
-    Evidence,
-    Finding,
-    Label,
-    Outcome,
-    Reason,
-    Sample,
-    Screening,
-    Status,
-    Verdict,
-    sha256_of,
-)
+from screenings import screened
 
 
 @pytest.fixture
@@ -55,44 +40,7 @@ def identity(settings):
 
 @pytest.fixture
 def screening():
-    def make(
-        path="a.jpg", content=b"content", *, at=None, label=Label.FAKE, source="", parent=None, children=()
-    ):
-        finding = Finding(Outcome.SCORED, 2.5, (Reason("grid_shifted", "The grid is shifted."),))
-        verdict = Verdict(
-            label=label,
-            why=None,
-            summary="Its grid is shifted.",
-            llr=4.0,
-            threshold=2.0,
-            probability=0.982,
-            prior=0.5,
-            kinds=(),
-            disclosed=None,
-            evidence=(Evidence("jpeg_grid", 1, "jpeg", finding, 4.0),),
-            coverage=Coverage(("jpeg_grid",)),
-            calibration="c1",
-        )
-        sample = Sample(
-            sha256_of(os.fsencode(path) + content)[:32],
-            sha256_of(content),
-            len(content),
-            "image/jpeg",
-            source=source,
-            parent=parent,
-        )
-        return Screening(
-            sample=sample,
-            path=path,
-            status=Status.SCREENED,
-            screened_at=at or datetime.now(UTC),
-            assay_version="0.1",
-            verdict=verdict,
-            decision=Decision(Action.QUARANTINE, "undisclosed", "p1"),
-            children=children,
-        )
-
-    return make
+    return screened
 
 
 @pytest.fixture

@@ -5,21 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from assay.store.database import Database
-from assay.types import (
-    Action,
-    Coverage,
-    Decision,
-    Evidence,
-    Finding,
-    Label,
-    Outcome,
-    Reason,
-    Sample,
-    Screening,
-    Status,
-    Verdict,
-    sha256_of,
-)
+from screenings import screened
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -32,33 +18,8 @@ def database(tmp_path):
 
 @pytest.fixture
 def screening():
-    def make(name="a.jpg", content=b"a", *, at=NOON, label=Label.FAKE, source="", children=(), **sample):
-        finding = Finding(Outcome.SCORED, 2.5, (Reason("grid_shifted", "The grid is shifted."),))
-        verdict = Verdict(
-            label=label,
-            why=None,
-            summary="Found.",
-            llr=4.0,
-            threshold=2.0,
-            probability=0.98,
-            prior=0.5,
-            kinds=(),
-            disclosed=None,
-            evidence=(Evidence("jpeg_grid", 1, "jpeg", finding, 4.0),),
-            coverage=Coverage(),
-            calibration="c1",
-        )
-        digest = sha256_of(content)
-        return Screening(
-            sample=Sample(f"id-{name}", digest, len(content), "image/jpeg", source=source, **sample),
-            path=name,
-            status=Status.SCREENED,
-            screened_at=at,
-            assay_version="0.1",
-            verdict=verdict,
-            decision=Decision(Action.QUARANTINE, "undisclosed", "p1"),
-            children=children,
-        )
+    def make(name="a.jpg", content=b"a", *, at=NOON, **more):
+        return screened(name, content, at=at, id=f"id-{name}", **more)
 
     return make
 

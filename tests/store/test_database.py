@@ -221,6 +221,19 @@ def test_threads_that_are_the_first_at_once_all_find_the_schema(tmp_path):
                 assert [f.result() for f in [pool.submit(look) for _ in range(4)]] == [0] * 4
 
 
+def test_a_new_file_that_another_locks_is_waited_for(tmp_path):
+    path = tmp_path / "assay.db"
+    with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as other:
+        other.execute("begin exclusive")  # as who turns it to WAL at this moment
+        timer = threading.Timer(0.3, other.execute, ["commit"])
+        timer.start()
+        try:
+            with Database(path) as db, db.read() as connection:
+                assert connection.exec_driver_sql("pragma journal_mode").scalar() == "wal"
+        finally:
+            timer.join()
+
+
 @pytest.mark.slow
 def test_processes_that_start_at_once_do_not_clash(tmp_path):
     program = textwrap.dedent(f"""

@@ -10,6 +10,7 @@ import errno
 import os
 import sqlite3
 import threading
+import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -221,7 +222,21 @@ def _make_private(path: Path) -> None:
 def _configure(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # sqlite3 starts no transactions of its own; _begin does
     for pragma in PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+        _patiently(connection, f"PRAGMA {pragma}")
+
+
+def _patiently(connection: Any, statement: str) -> None:
+    """Wait where SQLite does not: of several who turn a new file to WAL, all but one are told at once that it is locked."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute(statement)
+        except sqlite3.OperationalError as e:
+            if e.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:
