@@ -1,9 +1,11 @@
+import multiprocessing
 import os
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
@@ -221,17 +223,24 @@ def test_threads_that_are_the_first_at_once_all_find_the_schema(tmp_path):
                 assert [f.result() for f in [pool.submit(look) for _ in range(4)]] == [0] * 4
 
 
-def test_a_new_file_that_another_locks_is_waited_for(tmp_path):
-    path = tmp_path / "assay.db"
-    with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as other:
-        other.execute("begin exclusive")  # as who turns it to WAL at this moment
-        timer = threading.Timer(0.3, other.execute, ["commit"])
-        timer.start()
-        try:
-            with Database(path) as db, db.read() as connection:
-                assert connection.exec_driver_sql("pragma journal_mode").scalar() == "wal"
-        finally:
-            timer.join()
+def _open_at(start, path):
+    while time.time() < start:
+        pass
+    try:
+        with Database(path) as db, db.write() as connection:
+            connection.exec_driver_sql("select 1")
+    except StoreError as e:
+        return f"{e.message}: {e.__cause__}"
+    return ""
+
+
+@pytest.mark.slow
+def test_processes_that_open_a_new_database_at_the_same_moment_wait_for_each_other(tmp_path):
+    with multiprocessing.get_context("spawn").Pool(6) as pool:
+        for n in range(30):
+            moment = time.time() + (2.0 if n == 0 else 0.05)
+            calls = [(moment, tmp_path / f"{n}.db")] * 6
+            assert set(pool.starmap(_open_at, calls, chunksize=1)) == {""}
 
 
 @pytest.mark.slow
