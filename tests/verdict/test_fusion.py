@@ -105,6 +105,12 @@ def test_the_claims_of_a_detector_stand_in_for_reasons_without_kinds(judge, said
     assert judge(said("jpeg_grid", score=9.0)).kinds == (Kind.SPLICE,)
 
 
+def test_a_picture_with_a_foreign_part_is_not_entirely_made_by_a_machine_unless_it_says_so(judge, said):
+    part, whole = said("jpeg_grid", score=9.0), said("learned_image", score=3.0)
+    assert judge(part, whole).kinds == (Kind.SPLICE,)
+    assert Kind.FULL_SYNTHESIS in judge(part, whole, said("generator_metadata", "generator_named")).kinds
+
+
 def test_whether_a_fake_is_disclosed_is_unknown_where_nobody_looked(judge, said):
     assert judge(said("jpeg_grid", score=9.0)).disclosed is None
 

@@ -22,6 +22,7 @@ from assay.verdict.conformal import Threshold
 
 DECISIVE = 4.6  # nats, 100 to 1: what decisive evidence must come to, for fake and for bona fide
 CONFLICT = 2.3  # nats, 10 to 1: two sides at least this strong conflict
+LOCAL = frozenset({Kind.INPAINTING, Kind.SPLICE, Kind.COPY_MOVE})  # of a part
 TROUBLE = (Outcome.FAILED, Outcome.TIMED_OUT)
 
 
@@ -203,20 +204,27 @@ def _why(balance: Balance, findings: Sequence[Evidence]) -> Why:
 
 
 def _kinds(balance: Balance, label: Label, context: Context) -> tuple[Kind, ...]:
-    """Collect what was done, from the evidence that carried the verdict; of other verdicts, what the medium states."""
+    """Collect what was done, from the evidence that carried the verdict; of other verdicts, what the medium states.
+
+    A picture in which some part was found to differ is not said to be made entirely by a machine, unless it declares so:
+    scores of the whole rise with such a part, too.
+    """
     if label is Label.BONA_FIDE:
         return ()
-    found: set[Kind] = set()
+    stated: set[Kind] = set()
+    scored: set[Kind] = set()
     for one in balance.weighed:
-        stated = {k for _, w in one.reasons if w.llr > 0 for k in w.kinds}
-        if label is Label.FAKE and (one.score or 0.0) > 0 and balance.over:
-            noted = {k for _, w in one.reasons for k in w.kinds}
-            stated |= noted or context.claims.get(one.detector, frozenset())
+        by_table = {k for _, w in one.reasons if w.llr > 0 for k in w.kinds}
         if label is not Label.FAKE:
             declared = {k for _, w in one.reasons if w.disclosed and w.llr > 0 for k in w.kinds}
-            stated &= {Kind.TAMPERED_CREDENTIAL} | declared
-        found |= stated
-    return tuple(k for k in Kind if k in found)
+            by_table &= {Kind.TAMPERED_CREDENTIAL} | declared
+        elif (one.score or 0.0) > 0 and balance.over:
+            noted = {k for _, w in one.reasons for k in w.kinds}
+            scored |= noted or context.claims.get(one.detector, frozenset())
+        stated |= by_table
+    if scored & LOCAL:
+        scored.discard(Kind.FULL_SYNTHESIS)
+    return tuple(k for k in Kind if k in stated | scored)
 
 
 def _disclosed(balance: Balance, label: Label, findings: Sequence[Evidence]) -> bool | None:
