@@ -31,7 +31,11 @@ def test_one_fake_makes_the_container_fake_and_gives_it_its_numbers(verdicts):
         verdicts["own"], [("a!x.png", verdicts["nothing"]), ("a!y.png", verdicts["declared"])]
     )
     assert (v.label, v.llr, v.kinds, v.disclosed) == (Label.FAKE, 6.9, (Kind.FULL_SYNTHESIS,), True)
-    assert "y.png" in v.summary
+    assert v.summary.startswith("One of its 2 members is fake, y.png: ")
+    only = verdict_of_members(verdicts["own"], [("a!y.png", verdicts["declared"])])
+    assert only.summary.startswith("Its only member is fake, y.png: ")
+    both = verdict_of_members(verdicts["own"], [("a!y.png", verdicts["declared"])] * 2)
+    assert both.summary.startswith("2 of its 2 members are fake; the strongest is y.png: ")
 
 
 def test_a_declared_fake_does_not_cover_for_a_secret_one_beside_it(verdicts):

@@ -28,7 +28,11 @@ def verdict_of_members(own: Verdict, members: Sequence[tuple[str, Verdict]]) -> 
         return replace(own, why=_why(members), summary=_nothing(members))
     said = {v.disclosed for _, v in members if v.label is Label.FAKE}
     kinds = tuple(dict.fromkeys(k for _, v in members if v.label is Label.FAKE for k in v.kinds))
-    count = "One of its" if fakes == 1 else f"{fakes} of its"
+    count = (
+        f"{fakes if fakes > 1 else 'One'} of its {len(members)} members {'is' if fakes == 1 else 'are'} fake"
+    )
+    if len(members) == 1:
+        count = "Its only member is fake"
     inside = name.rpartition("!")[2]
     return replace(
         own,
@@ -39,7 +43,7 @@ def verdict_of_members(own: Verdict, members: Sequence[tuple[str, Verdict]]) -> 
         probability=strongest.probability,
         kinds=kinds,
         disclosed=True if said == {True} else False if False in said else None,  # one secret fake is enough
-        summary=f"{count} {len(members)} members {'is' if fakes == 1 else 'are'} fake; the strongest is {inside}: {strongest.summary}",
+        summary=f"{count}{'; the strongest is' if fakes > 1 else ','} {inside}: {strongest.summary}",
         calibration=strongest.calibration,
     )
 

@@ -80,6 +80,10 @@ class JpegGrid:
             patches += tuple(
                 h for h in bare(view.coded, grey, ballots, own) if not any(_overlap(h, p) for p in patches)
             )
+        if own is None and not patches:
+            return Finding.not_applicable(
+                "grid_none", "No JPEG grid was found: there is none to differ from."
+            )
         return Finding(
             Outcome.SCORED,
             score=min(STRONGEST, max((p.strength for p in patches), default=0.0)),
@@ -340,9 +344,7 @@ def _reasons(own: int | None, patches: Sequence[Patch]) -> tuple[Reason, ...]:
         many = "A region lacks" if n == 1 else f"{n} regions lack"
         text = f"{many} the JPEG grid that the rest shows: filled in, painted, or pasted from elsewhere."
         reasons.append(Reason("grid_missing_region", text))
-    if own is None:
-        reasons.append(Reason("grid_none", "No JPEG grid was found."))
-    elif own:
+    if own:
         text = f"The picture's JPEG grid starts at ({own % 8}, {own // 8}): it was cropped after an earlier compression."
         reasons.append(Reason("grid_shifted_globally", text))
     elif not patches:

@@ -149,7 +149,7 @@ def _segment(
         elif note:
             _application(note, data, offset, source, draft, joined)
     except Malformed as e:
-        draft.warn(f"{_name(marker)} {note}: {e.message}")
+        draft.warn(f"{_name(marker)} {note}".rstrip() + f": {e.message}")
 
 
 def _identifier(marker: int, data: bytes) -> str:
