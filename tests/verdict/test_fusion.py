@@ -47,6 +47,16 @@ def test_a_declared_generator_is_a_disclosed_fake(judge, said):
     assert v.threshold == DECISIVE
 
 
+def test_a_declared_composite_in_which_a_splice_is_found_is_a_disclosed_fake(judge, said):
+    v = judge(said("content_credentials", "credential_composite_declared"), said("jpeg_grid", score=9.0))
+    assert (v.label, v.kinds, v.disclosed) == (Label.FAKE, (Kind.SPLICE,), True)
+
+
+def test_a_declared_composite_alone_is_no_fake(judge, said):
+    v = judge(said("content_credentials", "credential_composite_declared"))
+    assert (v.label, v.kinds, v.disclosed) == (Label.INCONCLUSIVE, (Kind.SPLICE,), True)
+
+
 def test_many_declarations_add_up_to_no_more_than_their_family(judge, said, known):
     many = [
         c.split(".")[1] for c, w in known.weights.items() if c.startswith("generator_metadata") and w.llr > 0
