@@ -44,6 +44,7 @@ class Bench:
         self.detectors: dict[str, Any] = {}
         self.unavailable: dict[str, str] = {}
         self.cards: list[JSON] = []
+        opened: dict[str, Any] = {}  # by model: detectors share a session, and each is opened once
         for entry in registry.entries():
             if entry.detector is None:
                 self.cards.append({"reference": entry.reference, "problem": entry.problem})
@@ -51,11 +52,13 @@ class Bench:
             card = entry.card
             self.cards.append(plain_card(card) | {"reference": entry.reference, "problem": ""})
             try:
-                sessions = models.sessions(card.models, models_dir) if card.models else None
+                missing = [name for name in card.models if name not in opened]
+                opened |= models.sessions(missing, models_dir) if missing else {}
             except ModelError as e:
                 self.unavailable[card.name] = f"{e.message}: {e.hint}" if e.hint else e.message
                 continue
-            self.detectors[card.name] = entry.detector(sessions) if sessions is not None else entry.detector()
+            own = {name: opened[name] for name in card.models}
+            self.detectors[card.name] = entry.detector(own) if own else entry.detector()
 
     def examine(self, name: str, view: Any) -> tuple[Finding, float]:
         if name in self.unavailable:
