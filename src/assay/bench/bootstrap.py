@@ -88,7 +88,7 @@ class Resampling:
 
     def sources(self, *, fake: bool) -> int:
         """Count the sources of a class."""
-        return self._draws[fake].shape[1]
+        return int(self._draws[fake].shape[1])
 
     def sums(self, values: Floats, *, fake: bool) -> Floats:
         """Sum `values` (N, ...) of one class in every replicate; shape (replicates, ...)."""

@@ -61,8 +61,8 @@ def counts(scores: Floats, fake: Flags, weights: Floats | None = None) -> Counts
     size = distinct.size
     return Counts(
         distinct,
-        np.bincount(place[~fake], weights[~fake], size).astype(np.float64),
-        np.bincount(place[fake], weights[fake], size).astype(np.float64),
+        _binned(place[~fake], weights[~fake], size),
+        _binned(place[fake], weights[fake], size),
     )
 
 
@@ -265,9 +265,9 @@ def reliability(llrs: Floats, fake: Flags, bins: int = 10) -> Reliability | None
     weights = np.where(fake, 1 / fake.sum(), 1 / (~fake).sum())
     place = bins_of(p, weights, bins)
     size = int(place.max()) + 1
-    b, f = (np.bincount(place[k], weights[k], size) for k in (~fake, fake))
-    total = np.bincount(place, weights, size)
-    return Reliability(np.bincount(place, weights * p, size) / total, f / total, b, f)
+    b, f = (_binned(place[k], weights[k], size) for k in (~fake, fake))
+    total = b + f
+    return Reliability(_binned(place, weights * p, size) / total, f / total, b, f)
 
 
 def bins_of(p: Floats, weights: Floats, bins: int) -> NDArray[np.intp]:
@@ -292,6 +292,10 @@ def ece(llrs: Floats, fake: Flags, bins: int = 10) -> float:
     """
     found = reliability(llrs, fake, bins)
     return math.nan if found is None else found.ece
+
+
+def _binned(place: NDArray[np.intp], weights: Floats, size: int) -> Floats:
+    return np.bincount(place, weights, size).astype(np.float64)
 
 
 def _reached(weights: Floats) -> Floats:
