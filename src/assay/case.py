@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from assay.errors import Failed, SampleError, Unsupported
 from assay.ingest.admission import Arrival
 from assay.ingest.budget import Budget
+from assay.media.decoder import Packed, picture
 from assay.media.identify import UNKNOWN, family_of
+from assay.media.jail.arena import read_arena
 from assay.media.quality import estimated_quality
 from assay.media.views import Container
-from assay.types import Action, Decision, Evidence, Preview, Sample, Screening, Status
+from assay.types import Action, Decision, Evidence, Preview, Rescored, Sample, Screening, Status
 
 # What reading an answer raises that is not of the form that a decoder of ours gives.
 MALFORMED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
@@ -34,11 +36,29 @@ class Case:
     warnings: list[str] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
     container: Container | None = None
+    rescored: tuple[Rescored, ...] = ()  # what re-encoded copies of it score
     children: list[Screening] = field(default_factory=list)
     preview: Preview | None = None
     size_px: tuple[int, int] | None = None
     duration_s: float | None = None
     unread: list[str] = field(default_factory=list)  # what was not looked at, in words
+
+    def note(self, packed: Packed) -> None:
+        """Keep what the report needs of a decoded view: warnings, the upright size, small pictures."""
+        self.warnings += [str(w) for w in packed.answer.get("warnings", [])]
+        frame = packed.view["frames"][0] if "frames" in packed.view else packed.view
+        height, width = frame["coded"]["shape"][:2]
+        self.size_px = (height, width) if frame["orientation"] in (5, 6, 7, 8) else (width, height)
+        shown = packed.answer.get("previews", [])
+        if "preview" in packed.answer:
+            shown = [{"picture": packed.answer["preview"]}]
+        if not shown or not self.budget.wants_preview(self.depth):
+            return
+        arena = read_arena(packed.arena_fd, packed.used)
+        before = self.preview or Preview(())
+        pictures = tuple(picture(one["picture"], arena) for one in shown)
+        times = tuple(float(one["time_s"]) for one in shown if "time_s" in one)
+        self.preview = Preview((*before.pictures, *pictures), (*before.times_s, *times))
 
     def leave_out(self, what: str, e: SampleError) -> None:
         """Go on without a part of the sample, and say so."""

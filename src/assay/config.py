@@ -57,6 +57,7 @@ class Limits:
     ratio: float = _setting(200.0, "number", 1, 10**6)
     decode_s: float = _setting(60.0, "seconds", 0.1, 86400)
     detector_s: float = _setting(30.0, "seconds", 0.1, 86400)
+    stability_s: float = _setting(10.0, "seconds", 0, 86400)
     memory_bytes: int = _setting(2 * 2**30, "bytes", 512 * 2**20, 2**44)
     examiner_bytes: int = _setting(3 * 2**30, "bytes", 512 * 2**20, 2**44)
 

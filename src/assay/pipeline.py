@@ -35,19 +35,19 @@ from assay.evidence.panel import Answers, Member, Panel, Request, evidence_of
 from assay.evidence.windows import Gathered
 from assay.ingest.admission import Arrival, Found, admit_bytes, admit_path, admit_stream, walk
 from assay.ingest.budget import Budget
-from assay.media.decoder import Decoder, Packed, decoder, picture
+from assay.media.decoder import Decoder, Packed, decoder
 from assay.media.identify import declared_type, family_of, identify, lies
-from assay.media.jail.arena import read_arena
+from assay.rescoring import rescore
 from assay.signatures import digests, testfile
 from assay.types import (
     Finding,
     Label,
-    Preview,
     Problem,
     Sample,
     Screening,
     Status,
 )
+from assay.verdict import stability
 from assay.verdict.calibration import Context
 from assay.verdict.fusion import fuse
 from assay.verdict.members import verdict_of_members, verdict_of_nothing
@@ -291,16 +291,25 @@ class Screener:
 
     def _examine_image(self, case: Case, worker: Decoder) -> None:
         with worker.image() as packed:
-            self._note(case, packed)
+            case.note(packed)
             more = int(packed.answer["frames"]) > 1
             names = self._readers("Image")
             answers = self._panel.examine(Request(packed.view, names, packed.arena_fd, packed.used))
             self._collect(case, answers, lambda findings: findings[0])
+            self._rescore(case, packed, names)
         if more and case.depth < self.settings.limits.depth:
             try:
                 self._examine_members(case, worker)
             except SampleError as e:  # the picture itself was examined
                 case.leave_out("later frames or pages", e)
+
+    def _rescore(self, case: Case, packed: Packed, readers: tuple[str, ...]) -> None:
+        """Ask whether a decision near its threshold would survive being saved again."""
+        seconds = self.settings.limits.stability_s
+        context = self.context(case)
+        names = stability.carrying(case.evidence, readers, context=context, settings=self.settings)
+        if names and seconds:
+            case.rescored = rescore(self._panel, packed, case.evidence, names, seconds)
 
     def _examine_film(self, case: Case, worker: Decoder) -> None:
         """Examine the pictures and the sound of a video; one that has only one of them, or one damaged, is no failure."""
@@ -333,7 +342,7 @@ class Screener:
         frames: Gathered = Gathered("frame")
         clips: Gathered = Gathered("window")
         for packed in self._windows(case, worker):
-            self._note(case, packed)
+            case.note(packed)
             times = [float(f["time_s"]) for f in packed.view["frames"]]
             request = Request(packed.view, per_frame, packed.arena_fd, packed.used, each=True)
             frames.add(self._panel.examine(request), [(t, t) for t in times])
@@ -416,26 +425,10 @@ class Screener:
             case.evidence.append(evidence_of(cards[name], merged(findings), answers.elapsed_s[name]))
             case.cpu_s += answers.elapsed_s[name]
 
-    def _note(self, case: Case, packed: Packed) -> None:
-        """Keep what the report needs of a decoded view: warnings, the upright size, small pictures."""
-        case.warnings += [str(w) for w in packed.answer.get("warnings", [])]
-        frame = packed.view["frames"][0] if "frames" in packed.view else packed.view
-        height, width = frame["coded"]["shape"][:2]
-        case.size_px = (height, width) if frame["orientation"] in (5, 6, 7, 8) else (width, height)
-        shown = packed.answer.get("previews", [])
-        if "preview" in packed.answer:
-            shown = [{"picture": packed.answer["preview"]}]
-        if not shown or not case.budget.wants_preview(case.depth):
-            return
-        arena = read_arena(packed.arena_fd, packed.used)
-        before = case.preview or Preview(())
-        pictures = tuple(picture(one["picture"], arena) for one in shown)
-        times = tuple(float(one["time_s"]) for one in shown if "time_s" in one)
-        case.preview = Preview((*before.pictures, *pictures), (*before.times_s, *times))
-
     def _conclude(self, case: Case, trouble: SampleError | None) -> Screening:
-        context = self.context(case)
-        verdict = fuse(case.evidence, context=context, settings=self.settings)
+        verdict = fuse(
+            case.evidence, context=self.context(case), settings=self.settings, rescored=case.rescored
+        )
         inside = [(c.path, c.verdict) for c in case.children if c.verdict is not None]
         unread = case.unread_members()
         if inside:

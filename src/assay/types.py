@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -170,6 +171,25 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Rescored:
+    """What the detectors that carried a decision say of a mildly re-encoded copy of the sample."""
+
+    name: str  # of the re-encoding: "saved again at 92"
+    size_px: tuple[int, int]  # (width, height) of the upright copy
+    quality: int  # JPEG quality that it was saved at
+    scores: Mapping[str, float | None]  # detector -> raw score; None: it did not speak
+
+
+@dataclass(frozen=True, slots=True)
+class Stability:
+    """How a decision near its threshold fares when the sample is saved again."""
+
+    llr: tuple[float, float]  # nats: the range over the sample and its copies
+    flips: bool  # does any copy get the other answer?
+    copies: tuple[Rescored, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     label: Label
     why: Why | None  # only of an inconclusive verdict
@@ -183,6 +203,7 @@ class Verdict:
     evidence: tuple[Evidence, ...]
     coverage: Coverage
     calibration: str
+    stability: Stability | None = None  # None: not near a threshold, or not asked
 
 
 @dataclass(frozen=True, slots=True)

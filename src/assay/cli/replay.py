@@ -94,7 +94,13 @@ def _fuse(settings: Settings) -> Callable[[Screening], Verdict]:
             quality=screening.quality,
             claims=claims,
         )
-        return fuse(screening.verdict.evidence, context=context, settings=settings)
+        steady = screening.verdict.stability
+        return fuse(
+            screening.verdict.evidence,
+            context=context,
+            settings=settings,
+            rescored=steady.copies if steady else (),
+        )
 
     return fused
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import Failed, ModelError
-from assay.evidence import models, registry, runner
+from assay.evidence import models, registry, renditions, runner
 from assay.evidence.detector import Card
 from assay.media.jail.arena import read_arena
 from assay.media.jail.inside import lock
@@ -35,6 +35,7 @@ def prepare() -> None:
             importlib.import_module("scipy.linalg")
     for _ in registry.entries():
         pass
+    renditions.prepare()
 
 
 class Bench:
@@ -86,6 +87,11 @@ def _examine(bench: Bench, request: JSON, fds: list[int]) -> Iterator[JSON]:
     for fd in fds:
         os.close(fd)
     view = unpack(request["view"], arena)
+    if request["rendition"]:
+        cut = request["cut"]
+        view = renditions.rendered(
+            view, renditions.BY_NAME[request["rendition"]], tuple(cut) if cut else None
+        )
     for name in request["detectors"]:
         for part in _parts(view, each=request["each"]):
             finding, elapsed = bench.examine(name, part)

@@ -48,6 +48,8 @@ class Request:
     arena_fd: int | None = None  # None: a view without arrays
     used: int = 0  # bytes of the arena
     each: bool = False  # examine every frame of a clip on its own
+    rendition: str = ""  # examine this re-encoding of the picture instead: a name in `renditions.BY_NAME`
+    cut: tuple[int, int, int, int] | None = None  # the part of it to re-encode
 
 
 @dataclass(slots=True)
@@ -115,6 +117,8 @@ class Panel:
             "used": request.used,
             "detectors": list(left),
             "each": request.each,
+            "rendition": request.rendition,
+            "cut": request.cut,
         }
         fds = () if request.arena_fd is None else (request.arena_fd,)
         child = self._child(slot)

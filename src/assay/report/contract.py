@@ -23,8 +23,10 @@ from assay.types import (
     Kind,
     Label,
     Problem,
+    Rescored,
     Sample,
     Screening,
+    Stability,
     Status,
     Verdict,
     Why,
@@ -87,6 +89,7 @@ def to_json(screening: Screening) -> JSON:
         "rule": d.rule if d else None,
         "quarantine_id": screening.quarantine_id,
         "coverage": _coverage(v.coverage if v else Coverage()),
+        "stability": _stability(v.stability) if v and v.stability else None,
         "width": screening.size_px[0] if screening.size_px else None,
         "height": screening.size_px[1] if screening.size_px else None,
         "duration_s": rounded(screening.duration_s, 3),
@@ -156,6 +159,30 @@ def _coverage(c: Coverage) -> JSON:
     }
 
 
+def _stability(s: Stability) -> JSON:
+    return {
+        "llr": [round(x, 4) for x in s.llr],
+        "flips": s.flips,
+        "copies": [
+            {
+                "name": c.name,
+                "width": c.size_px[0],
+                "height": c.size_px[1],
+                "quality": c.quality,
+                "scores": {k: rounded(x, 6) for k, x in sorted(c.scores.items())},
+            }
+            for c in s.copies
+        ],
+    }
+
+
+def _stability_of(data: JSON) -> Stability:
+    copies = tuple(
+        Rescored(c["name"], (c["width"], c["height"]), c["quality"], c["scores"]) for c in data["copies"]
+    )
+    return Stability((data["llr"][0], data["llr"][1]), data["flips"], copies)
+
+
 def _evidence(e: Evidence) -> JSON:
     return {
         "detector": e.detector,
@@ -183,6 +210,7 @@ def _verdict_of(data: JSON) -> Verdict:
             tuple(c["examined"]), tuple(c["recall"]) if c["recall"] else None, c["n"], tuple(c["blind_spots"])
         ),
         calibration=data["calibration"],
+        stability=_stability_of(data["stability"]) if data.get("stability") else None,
     )
 
 

@@ -143,10 +143,24 @@ def _inconclusive(verdict: Verdict, told: Told, context: Context, settings: Sett
             dict.fromkeys(e.detector for e in verdict.evidence if e.finding.outcome in _TROUBLE)
         )
         return [f"No verdict can be given: {names} failed on it, and no measured detector spoke."]
+    if verdict.why is Why.UNSTABLE:
+        return [_unstable(verdict), reason, _odds(verdict)]
     if verdict.why is Why.TOO_LITTLE or (found and verdict.why is Why.NOT_COVERED):
         opening = f"{strength(verdict.llr).capitalize()} evidence, too little to call it a fake."
         return [opening, reason, _odds(verdict), _uncovered(verdict, context, settings)]
     return ["No sign of manipulation found.", _uncovered(verdict, context, settings)]
+
+
+def _unstable(verdict: Verdict) -> str:
+    """Say that the answer would change with the next save, and by how much."""
+    assert verdict.stability is not None
+    low, high = verdict.stability.llr
+    count = len(verdict.stability.copies)
+    copies = "a copy" if count == 1 else f"{count} copies"
+    return (
+        f"The evidence is too unstable to call it a fake: in {copies} of it that were saved again, as sending it on does, "
+        f"it comes to {low:.1f} to {high:.1f} nats, on both sides of the threshold."
+    )
 
 
 def _tampered(told: Told, verdict: Verdict) -> list[str]:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from assay.config import Settings
-from assay.types import Evidence, Kind, Label, Outcome, Reason, Verdict, Why
+from assay.types import Evidence, Kind, Label, Outcome, Rescored, Stability, Verdict, Why
 from assay.verdict import calibration as tables
-from assay.verdict import coverage, explain
-from assay.verdict.calibration import Calibration, Context, Weight, clip
-from assay.verdict.conformal import Threshold
+from assay.verdict import coverage, explain, stability
+from assay.verdict.balance import Balance, score_llr, weigh
+from assay.verdict.calibration import Calibration, Context
 
 DECISIVE = 4.6  # nats, 100 to 1: what decisive evidence must come to, for fake and for bona fide
 CONFLICT = 2.3  # nats, 10 to 1: two sides at least this strong conflict
@@ -26,47 +26,12 @@ LOCAL = frozenset({Kind.INPAINTING, Kind.SPLICE, Kind.COPY_MOVE})  # of a part
 TROUBLE = (Outcome.FAILED, Outcome.TIMED_OUT)
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
-    """One detector's say: its evidence, what its score and reasons come to, in nats."""
-
-    detector: str
-    family: str
-    score: float | None  # mean over its scored evidence; None: no calibration covers it
-    stated: float
-    forgeable: float
-    reasons: tuple[tuple[Reason, Weight], ...]
-
-    @property
-    def total(self) -> float:
-        return (self.score or 0.0) + self.stated + self.forgeable
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """All that a verdict is decided by."""
-
-    weighed: tuple[Weighed, ...]
-    llr: float
-    measured: float | None  # None: no measured detector spoke
-    families: tuple[float, ...]  # capped sums
-    threshold: Threshold | None  # of the group, at the budget
-    trusted: bool  # a valid credential of a trusted capture device, or a known original, stands
-    decisive: bool  # so does decisive evidence for fake
-
-    @property
-    def over(self) -> bool:
-        """Does measured evidence alone reach the group's threshold?"""
-        return (
-            self.threshold is not None and self.measured is not None and self.measured >= self.threshold.value
-        )
-
-
 def fuse(
     findings: Sequence[Evidence],
     *,
     context: Context,
     settings: Settings,
+    rescored: Sequence[Rescored] = (),
     calibration: Calibration | None = None,
 ) -> Verdict:
     """Weigh the findings of one sample and decide.
@@ -79,6 +44,8 @@ def fuse(
         Media family, size, quality, and what each detector claims.
     settings
         Prior, false-alarm budget, the operator's own weights.
+    rescored
+        Scores of re-encoded copies, where the decision is near its threshold (`stability.carrying`).
     calibration
         Instead of the one that ships.
 
@@ -90,7 +57,8 @@ def fuse(
     known = calibration or tables.shipped(settings.reasons)
     balance = weigh(findings, context, settings, known)
     probability = posterior(balance.llr, settings.prior)
-    label, why, limit = _decide(balance, probability, findings)
+    steady = stability.measure(balance, findings, rescored, context, settings, known)
+    label, why, limit = _decide(balance, probability, findings, steady)
     kinds = _kinds(balance, label, context)
     panel = [w.detector for w in balance.weighed if w.score is not None]
     group = known.group(context, panel)
@@ -107,6 +75,7 @@ def fuse(
         evidence=_recorded(findings, balance, context, known),
         coverage=coverage.measure(findings, context, panel, group, balance.threshold, kinds),
         calibration=known.version,
+        stability=steady,
     )
     told = [(r, w) for one in balance.weighed for r, w in one.reasons]
     recalls = coverage.recall_by_kind(group, balance.threshold, coverage.claimed(context, panel))
@@ -120,75 +89,22 @@ def posterior(llr: float, prior: float) -> float:
     return 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))
 
 
-def weigh(findings: Sequence[Evidence], context: Context, settings: Settings, known: Calibration) -> Balance:
-    """Turn findings into nats: by detector, then by family, then all together."""
-    spoken: dict[str, list[Evidence]] = {}
-    for e in findings:
-        if e.finding.outcome is Outcome.SCORED:
-            spoken.setdefault(e.detector, []).append(e)
-    weighed = [_weigh_detector(group, context, known) for group in spoken.values()]
-    trusted = any(w.llr < 0 and w.decisive for one in weighed for _, w in one.reasons)
-    if trusted:
-        weighed = [_without_forgeable(one) for one in weighed]
-    families: dict[str, float] = {}
-    for one in weighed:
-        families[one.family] = families.get(one.family, 0.0) + one.total
-    capped = tuple(clip(total, known.cap(family)) for family, total in families.items())
-    scores = {one.detector: one.score for one in weighed if one.score is not None}
-    return Balance(
-        weighed=tuple(weighed),
-        llr=math.fsum(capped),
-        measured=tables.panel_llr(scores, {w.detector: w.family for w in weighed}, known) if scores else None,
-        families=capped,
-        threshold=known.threshold(context, scores, settings.false_alarm_budget),
-        trusted=trusted,
-        decisive=any(w.llr > 0 and w.decisive for one in weighed for _, w in one.reasons),
-    )
-
-
-def _weigh_detector(group: Sequence[Evidence], context: Context, known: Calibration) -> Weighed:
-    first = group[0]
-    scores = [llr for e in group if (llr := _score_llr(e, context, known)) is not None]
-    codes = {r.code: r for e in group for r in e.finding.reasons}
-    reasons = [(r, w) for code, r in codes.items() if (w := known.weights.get(f"{first.detector}.{code}"))]
-    if any(w.voids for _, w in reasons):
-        reasons = [(r, w) for r, w in reasons if w.llr >= 0]
-    return Weighed(
-        detector=first.detector,
-        family=first.family,
-        score=math.fsum(scores) / len(scores) if scores else None,
-        stated=math.fsum(w.llr for _, w in reasons if not w.forgeable),
-        forgeable=math.fsum(max(w.llr, 0.0) for _, w in reasons if w.forgeable),
-        reasons=tuple(reasons),
-    )
-
-
-def _score_llr(e: Evidence, context: Context, known: Calibration) -> float | None:
-    score = e.finding.score
-    return None if score is None else known.llr_of_score(e.detector, e.version, score, context)
-
-
-def _without_forgeable(one: Weighed) -> Weighed:
-    """Beside a trusted credential, what anyone can write counts nothing, whatever it says."""
-    kept = tuple((r, w) for r, w in one.reasons if not w.forgeable)
-    return replace(one, forgeable=0.0, reasons=kept)
-
-
 def _decide(
-    balance: Balance, probability: float, findings: Sequence[Evidence]
+    balance: Balance, probability: float, findings: Sequence[Evidence], steady: Stability | None
 ) -> tuple[Label, Why | None, float | None]:
     """Return label, why and the threshold that the label was decided by."""
     limit = balance.threshold.value if balance.threshold else None
     declared = balance.decisive and balance.llr >= DECISIVE
     shown = balance.over and not balance.trusted and limit is not None and balance.llr >= limit
-    if (declared or shown) and probability >= 0.5:
+    flips = steady is not None and steady.flips
+    if (declared or (shown and not flips)) and probability >= 0.5:
         return Label.FAKE, None, limit if shown else DECISIVE
     if balance.trusted and balance.llr <= -DECISIVE and not balance.over and probability < 0.5:
         return Label.BONA_FIDE, None, limit
-    return Label.INCONCLUSIVE, _why(balance, findings), limit
+    return Label.INCONCLUSIVE, _why(balance, findings, flips=flips), limit
 
 
-def _why(balance: Balance, findings: Sequence[Evidence]) -> Why:
+def _why(balance: Balance, findings: Sequence[Evidence], *, flips: bool) -> Why:
     above = math.fsum(x for x in balance.families if x > 0)
     below = math.fsum(x for x in balance.families if x < 0)
     if (above >= CONFLICT and below <= -CONFLICT) or (balance.trusted and (balance.over or balance.decisive)):
@@ -197,6 +113,8 @@ def _why(balance: Balance, findings: Sequence[Evidence]) -> Why:
         return Why.FAILED
     if balance.threshold is None:
         return Why.NOT_COVERED
+    if flips:
+        return Why.UNSTABLE
     flagged = any(Kind.TAMPERED_CREDENTIAL in w.kinds for one in balance.weighed for _, w in one.reasons)
     return (
         Why.TOO_LITTLE if balance.llr >= explain.NOTABLE or flagged or balance.decisive else Why.NOTHING_FOUND
@@ -248,7 +166,7 @@ def _recorded(
         llr = None
         if e.finding.outcome is Outcome.SCORED:
             one, codes = by_name[e.detector], {r.code for r in e.finding.reasons}
-            score = _score_llr(e, context, known)
+            score = score_llr(e, context, known)
             counted = [w.llr for r, w in one.reasons if r.code in codes]
             if score is not None or any(counted) or known.weighs_reasons(e.detector):
                 llr = math.fsum([score or 0.0, *counted])
