@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,7 +53,9 @@ class Generator(Protocol):
     kind: ClassVar[Kind]
     count: ClassVar[int]  # parents it needs; the first is the host
     faces: ClassVar[bool]  # it changes faces: without a stated right the recipe is refused
-    area: ClassVar[tuple[float, float]]  # least and largest share of the picture it changes; others are made anew
+    area: ClassVar[
+        tuple[float, float]
+    ]  # least and largest share of the picture it changes; others are made anew
     digital_source_type: ClassVar[str]  # of its credential, a word of the IPTC's list
     summary: ClassVar[str]  # one line for people
 
@@ -111,6 +112,8 @@ def changed(
     mask : ndarray of bool, shape (H, W)
         Pixels that differ by more than two grey levels in any channel, gaps of up to 6 pixels closed.
     """
+    import cv2  # slow to import; the names above are wanted for --help
+
     differs = np.asarray(cv2.absdiff(output, pristine)).max(axis=2) > VISIBLE
     # A border keeps what touches the picture's edge from being eroded there.
     framed = cv2.copyMakeBorder(differs.astype(np.uint8), 8, 8, 8, 8, cv2.BORDER_CONSTANT, value=0)
