@@ -5,12 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from assay.errors import ConfigError, ModelError
-from assay.evidence.models import Model, State, catalogue, chosen, path_of, session_options, sessions, state
+from assay.evidence.models import (
+    Model,
+    State,
+    catalogue,
+    chosen,
+    exposed,
+    path_of,
+    session_options,
+    sessions,
+    state,
+)
 
 BYTES = b"weights" * 1000
 
@@ -58,6 +69,7 @@ def test_a_users_own_model_is_merged_and_wins() -> None:
         {"size": "5"},
         {"licence": 3},
         {"colour": "red"},
+        {"outputs": [3]},
     ],
 )
 def test_an_entry_that_means_nothing_is_a_config_error_that_names_it(bad: dict[str, object]) -> None:
@@ -143,17 +155,48 @@ def test_a_file_that_is_no_network_is_a_model_error(tmp_path: Path) -> None:
 
 
 def test_a_session_runs_on_one_thread_at_a_fixed_level(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx", reason="the onnx package makes the test's network")
-    value = onnx.helper.make_tensor_value_info
-    graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("Neg", ["x"], ["y"])], "g", [value("x", 1, [2])], [value("y", 1, [2])]
-    )
-    network = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
-    data = network.SerializeToString()
+    data = negated_twice().SerializeToString()
     model = made(data=data)
     model.path(tmp_path).write_bytes(data)
     opened = sessions(["small"], tmp_path, {"small": model})
-    assert opened["small"].run(None, {"x": np.array([1, 2], np.float32)})[0].tolist() == [-1, -2]
+    assert [v.tolist() for v in opened["small"].run(None, {"x": np.array([1, 2], np.float32)})] == [[1, 2]]
     options = session_options()
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+def test_values_inside_of_a_graph_become_further_outputs(tmp_path: Path) -> None:
+    data = negated_twice().SerializeToString()
+    model = made(data=data, outputs=("inside",))
+    model.path(tmp_path).write_bytes(data)
+    opened = sessions(["small"], tmp_path, {"small": model})["small"]
+    assert [o.name for o in opened.get_outputs()] == ["y", "inside"]
+    answers = opened.run(None, {"x": np.array([1, 2], np.float32)})
+    assert [v.tolist() for v in answers] == [[1, 2], [-1, -2]]
+    assert model.path(tmp_path).read_bytes() == data
+
+
+def test_the_declaration_is_what_the_onnx_package_writes() -> None:
+    onnx = pytest.importorskip("onnx", reason="the onnx package is the yardstick")
+    name = "/a/rather/long/name" * 10  # longer than one byte of length can say
+    merged = onnx.ModelProto.FromString(negated_twice().SerializeToString() + exposed(["inside", name]))
+    declared = negated_twice()
+    declared.graph.output.extend([onnx.ValueInfoProto(name="inside"), onnx.ValueInfoProto(name=name)])
+    assert merged == declared
+
+
+def test_an_output_that_is_not_in_the_graph_is_a_model_error(tmp_path: Path) -> None:
+    data = negated_twice().SerializeToString()
+    model = made(data=data, outputs=("nowhere",))
+    model.path(tmp_path).write_bytes(data)
+    with pytest.raises(ModelError) as caught:
+        sessions(["small"], tmp_path, {"small": model})
+    assert caught.value.code == "model_unusable"
+
+
+def negated_twice() -> Any:
+    onnx = pytest.importorskip("onnx", reason="the onnx package makes the test's network")
+    value, node = onnx.helper.make_tensor_value_info, onnx.helper.make_node
+    nodes = [node("Neg", ["x"], ["inside"]), node("Neg", ["inside"], ["y"])]
+    graph = onnx.helper.make_graph(nodes, "g", [value("x", 1, [2])], [value("y", 1, [2])])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)

@@ -6,9 +6,11 @@ A weight lies in the models folder under its own digest, so two versions never m
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import platform
 import re
+import shutil
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -45,6 +47,9 @@ class Model:
     licence: str
     used_by: tuple[str, ...] = ()
     summary: str = ""
+    outputs: tuple[
+        str, ...
+    ] = ()  # values inside of the graph that are handed out after the graph's own outputs
     archive_sha256: str = ""  # of the wheel around it, where known
     archive_size: int = 0
 
@@ -77,11 +82,15 @@ def _shipped() -> dict[str, Model]:
 def _model(name: str, entry: Mapping[str, Any]) -> Model:
     where = f"[models.{name}]"
     try:
-        model = Model(name=name, **{**entry, "used_by": tuple(entry.get("used_by", ()))})
+        lists = {key: tuple(entry.get(key, ())) for key in ("used_by", "outputs")}
+        model = Model(name=name, **{**entry, **lists})
     except TypeError as e:
-        hint = "an entry has: source, sha256, size, licence; and may have: summary, used_by, archive_sha256, archive_size"
+        hint = (
+            "an entry has: source, sha256, size, licence; and may have: summary, used_by, outputs, archive_sha256, "
+            "archive_size"
+        )
         raise ConfigError(f"{where} {str(e).partition('() ')[2] or e}", hint=hint) from e
-    texts = (model.source, model.sha256, model.licence, model.summary, model.archive_sha256)
+    texts = (model.source, model.sha256, model.licence, model.summary, model.archive_sha256, *model.outputs)
     if not all(isinstance(t, str) for t in texts):
         raise ConfigError(f"{where} has a value that is not text where text is expected")
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
@@ -179,6 +188,9 @@ def sessions(
 ) -> dict[str, InferenceSession]:
     """Open models for one examiner: one thread, no spinning, results fixed as far as onnxruntime lets them be.
 
+    A session may be handed to several detectors: it keeps nothing from one run to the next. Its outputs are the
+    graph's own, then the model's `outputs` in their order.
+
     Raises
     ------
     ModelError
@@ -202,7 +214,7 @@ def sessions(
             )
         try:
             opened[model.name] = onnxruntime.InferenceSession(
-                str(model.path(folder)), session_options(), providers=["CPUExecutionProvider"]
+                _network(model, folder), session_options(), providers=["CPUExecutionProvider"]
             )
         except unloadable as e:
             first = str(e).partition("\n")[0][:300]
@@ -211,6 +223,34 @@ def sessions(
                 f"the model {model.name} cannot be loaded: {first}", code="model_unusable", hint=hint
             ) from e
     return opened
+
+
+def _network(model: Model, folder: Path) -> str | bytes:
+    """What onnxruntime opens: the file, or its bytes with further outputs declared."""
+    path = model.path(folder)
+    if not model.outputs:
+        return str(path)
+    whole = io.BytesIO()  # its value is handed out without a copy
+    with path.open("rb") as file:
+        shutil.copyfileobj(file, whole, CHUNK)
+    whole.write(exposed(model.outputs))
+    return whole.getvalue()
+
+
+def exposed(outputs: Iterable[str]) -> bytes:
+    """Bytes that, put behind an ONNX file, make values inside of its graph further outputs.
+
+    An ONNX file is one protobuf message, and a reader merges a field that comes twice: here ``ModelProto.graph`` (7)
+    with nothing but ``GraphProto.output`` (12), a ``ValueInfoProto`` of a ``name`` (1). The type is inferred.
+    """
+    return b"".join(_field(7, _field(12, _field(1, name.encode()))) for name in outputs)
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """One length-delimited protobuf field with a number below 16 and at most 16,383 bytes."""
+    size = len(content)
+    length = bytes([size]) if size < 0x80 else bytes([size & 0x7F | 0x80, size >> 7])
+    return bytes([number << 3 | 2]) + length + content
 
 
 def session_options() -> Any:
