@@ -147,7 +147,7 @@ def feathered(inside: NDArray[np.bool_], width: float) -> NDArray[np.float32]:
     outside = cv2.distanceTransform(1 - solid, cv2.DIST_L2, 5)
     # Half a pixel: distances are taken between centres, the outline runs between them.
     signed = np.where(inside, within - 0.5, 0.5 - outside)
-    return np.clip(0.5 + signed / width, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(0.5 + signed / width, 0, 1), np.float32)
 
 
 def ring(inside: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
@@ -156,7 +156,7 @@ def ring(inside: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
         inside.astype(np.uint8),
         cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1)),
     )
-    return (grown > 0) & ~inside
+    return np.asarray((grown > 0) & ~inside)
 
 
 def similarity(
