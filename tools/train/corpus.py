@@ -78,7 +78,7 @@ def views(path: Path, group: Group) -> Iterator[tuple[Row, Pixels]]:
     seed = hashlib.sha256(f"{group.name}/{path.name}".encode()).digest()
     rng = np.random.default_rng(list(seed[:8]))
     with Image.open(path) as opened:
-        source = _source(path, group, opened)
+        source = source_of(path, group, opened)
         picture = ImageOps.exif_transpose(opened).convert("RGB")
     chroma = chroma_of(picture) if group.content == "portrait" else -1.0
     row = partial(
@@ -103,7 +103,7 @@ def _view(
     return row(min(small.size), codec, quality, condition), np.asarray(coded(small, codec, quality))
 
 
-def _source(path: Path, group: Group, picture: Image.Image) -> str:
+def source_of(path: Path, group: Group, picture: Image.Image) -> str:
     if group.source == "camera":
         exif = picture.getexif()
         return "camera:" + " ".join(str(exif.get(tag, "")).strip("\0 ") for tag in (271, 272))

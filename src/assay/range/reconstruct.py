@@ -35,7 +35,9 @@ class Reconstruct:
     faces: ClassVar[bool] = False
     area: ClassVar[tuple[float, float]] = (0.0, 1.0)
     digital_source_type: ClassVar[str] = "trainedAlgorithmicMedia"
-    summary: ClassVar[str] = "A photo sent through a learned decoder: same content, only the decoder's traces."
+    summary: ClassVar[str] = (
+        "A photo sent through a learned decoder: same content, only the decoder's traces."
+    )
 
     def make(self, parents: Sequence[Parent], rng: np.random.Generator) -> Made | None:
         """Reconstruct the host; every pixel counts as changed, also where the decoder hit the same value."""
@@ -79,7 +81,9 @@ def decoded(pixels: NDArray[np.uint8], decoder: str) -> NDArray[np.uint8]:
     height, width = pixels.shape[:2]
     grid = max(FACTORS)
     framed = np.pad(
-        pixels, ((MARGIN, MARGIN + -height % grid), (MARGIN, MARGIN + -width % grid), (0, 0)), mode="symmetric"
+        pixels,
+        ((MARGIN, MARGIN + -height % grid), (MARGIN, MARGIN + -width % grid), (0, 0)),
+        mode="symmetric",
     )
     output = np.empty_like(framed)
     for y in range(0, height, TILE):

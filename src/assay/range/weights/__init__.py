@@ -1,0 +1,1 @@
+"""Small weights that ship with the package, read with importlib.resources."""
