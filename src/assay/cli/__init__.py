@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Screening",
     ),
     "testfile": ("testfile:testfile", "Write a harmless sample that is always found.", "Screening"),
+    "bench": ("bench:bench", "Measure detectors, audit corpora, calibrate.", "Measuring"),
+    "range": ("range:group", "Make labelled, marked fakes of known kinds.", "Measuring"),
     "models": ("models:models", "List, pull and verify the weights of detectors.", "Set-up"),
     "trust": ("trust:trust", "Whose content credentials to believe.", "Set-up"),
     "config": ("config:config", "Explain, find and check the configuration.", "Set-up"),
