@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 WINDOW = 11  # pixels, of local correlation
-FLAT = 4.0  # squared grey levels: less variance than this says little
+BAND = 4.0  # pixels: slower variation is taken away
+FLAT = 2.0  # squared grey levels: less variance than this says little
 ALIKE = 0.75  # local correlation of a core
-NEARLY = 0.5  # and of what is joined to it
+NEARLY = 0.55  # and of what is joined to it
 FEWEST = 100  # pixels of a place
 HOPEFUL = 0.3  # agreement around the keypoints: below it a guess is not followed
 INWARD = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -34,6 +35,7 @@ def tested(
 ) -> Match | None:
     """Follow a guess: the places around `seeds` that agree, and how well; None where nothing does."""
     around = _around(seeds, grey.shape)
+    affine = refined(cv2.GaussianBlur(grey, (0, 0), 2.0), affine, around)  # some pixels off at first
     affine = refined(grey, affine, around)
     if not _sane(affine) or detail_agreement(grey, affine, around) < HOPEFUL:
         return None
@@ -84,7 +86,9 @@ def grown(
     grey: NDArray[np.float32], affine: NDArray[np.float64], seeds: NDArray[np.complex128]
 ) -> NDArray[np.bool_]:
     """The connected place around `seeds` in which the picture and its moved self correlate."""
-    corr = correlation(grey, moved(grey, affine))
+    # Light that falls off slowly agrees with itself nearly everywhere: only what varies within the window counts.
+    band = grey - cv2.GaussianBlur(grey, (0, 0), BAND)
+    corr = correlation(band, moved(band, affine))
     allowed = inside((grey.shape[0], grey.shape[1]), affine)
     core = ((corr > ALIKE) & allowed).astype(np.uint8)
     core = cv2.morphologyEx(core, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
@@ -97,7 +101,15 @@ def grown(
     in_core = np.bincount(labels.ravel(), weights=core.ravel(), minlength=len(at_seeds))
     good = (at_seeds > 0) & (in_core > 60)
     good[0] = False
-    return np.asarray(good[labels])
+    return filled(good[labels])
+
+
+def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A mask with its gaps closed: flat parts inside of a place say nothing and belong to it."""
+    closed = np.pad(mask.astype(np.uint8), 8)
+    closed = cv2.morphologyEx(closed, cv2.MORPH_CLOSE, _disc(6))[8:-8, 8:-8]
+    contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(cv2.drawContours(np.zeros_like(closed), contours, -1, 1, cv2.FILLED) > 0)
 
 
 def refined(

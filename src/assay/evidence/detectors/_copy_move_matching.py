@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 CELLS = 10  # the picture is divided into CELLS x CELLS fields ...
 PER_CELL = 30  # ... of which each keeps its strongest keypoints, so that a hedge does not outvote a wall
 NEAREST = 20.0  # pixels: a keypoint's neighbours overlap its patch and are alike anyway
-WORST = 270.0  # distance of two SIFT descriptors, whose norm is 512
+WORST = 250.0  # distance of two SIFT descriptors, whose norm is 512
 RATIO = 0.9  # to the next best elsewhere
 FEWEST = 3  # matches that agree on a similarity
 MOST = 6  # hypotheses
@@ -39,7 +39,7 @@ class Hypothesis:
 def keypoints(grey: NDArray[np.uint8]) -> Points:
     """SIFT keypoints of a grey picture (H, W), spread over it."""
     cv2.setNumThreads(1)  # an examiner must not start threads
-    sift = cv2.SIFT_create(nfeatures=0, nOctaveLayers=3, contrastThreshold=0.008, edgeThreshold=15)
+    sift = cv2.SIFT_create(nfeatures=0, nOctaveLayers=3, contrastThreshold=0.003, edgeThreshold=15)
     found, descriptors = sift.detectAndCompute(grey, None)
     if not found:
         return Points(np.empty(0, complex), np.empty(0, complex), np.empty((0, 128), np.float32))

@@ -8,6 +8,7 @@ the picture, moved by it, must agree with itself down to its fine detail over a 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -26,11 +27,13 @@ from assay.types import Finding, Kind, Outcome, Reason, Region
 SMALLEST = 64  # pixels on the shorter side
 FEWEST_POINTS = 12
 WORKED = 400_000  # pixels: larger pictures are shrunk to this size
-LEAST = 0.002  # of the picture: a smaller place is not reported
-FOUND = 8.0  # a score that honest pictures hardly reach; see docs/detectors/copy_move.md
+LEAST, LARGEST = 0.003, 0.4  # of the picture: a place that is smaller or larger is not a copy that we know
+SIZEABLE = 0.01  # of the picture: smaller places (digits, icons) count for less
+SHARED = 0.3  # of the smaller one of two matches' places: more, and they lie on each other
+FOUND = 5.0  # a score that honest pictures hardly reach; see docs/detectors/copy_move.md
 EDGE, LOST = 4.0, 2.0  # weights of what tells a copy from its original
 UNDECIDED = 0.2  # of their sum: below it both places are reported
-MOST_REGIONS = 4
+MOST = 3  # matches that are reported
 MOST_POINTS = 64
 
 
@@ -59,46 +62,67 @@ class CopyMove:
             return Finding.not_applicable(
                 "no_detail", "The picture is flat or blurred: no places stand out that could be compared."
             )
-        matches = matched(picture, grey, points)
-        scores = [strength(m) for m in matches]
-        score = max(scores, default=0.0)
-        found = [m for m, s in zip(matches, scores, strict=True) if s >= FOUND]
+        matches = matched(grey, points)
+        scored = sorted(((contrast(m, matches), m) for m in matches), key=lambda pair: -pair[0])
+        score = max((s for s, _ in scored), default=0.0)
+        found = [(s, decided(m, picture, grey)) for s, m in scored if s >= FOUND][:MOST]
         return Finding(
             Outcome.SCORED,
             score=score,
-            reasons=(_reason(found),),
-            regions=tuple(r for m in found[:MOST_REGIONS] for r in _regions(m, view)),
-            heat=_heat(found, view.orientation) if found else None,
+            reasons=(_reason([m for _, m in found]),),
+            regions=tuple(r for s, m in found for r in _regions(m, s, view)),
+            heat=_heat([m for _, m in found], view.orientation) if found else None,
         )
 
 
-def matched(picture: NDArray[np.uint8], grey: NDArray[np.uint8], points: matching.Points) -> list[Match]:
-    """Pairs of places of a picture (and of its shrunk self) that agree, the strongest first."""
+def matched(grey: NDArray[np.uint8], points: matching.Points) -> list[Match]:
+    """Pairs of places of a picture that agree."""
     left, right = matching.matched(points)
     pixels = grey.astype(np.float32)
     found = []
     for guess in matching.hypotheses(points, left, right, math.hypot(*grey.shape)):
         match = agreement.tested(pixels, guess.affine, guess.from_places)
-        if match is not None and match.first.mean() >= LEAST:
-            found.append(_decided(match, picture, pixels))
-    return sorted(found, key=lambda m: -strength(m))
+        if match is not None and LEAST <= match.first.mean() <= LARGEST:
+            found.append(match)
+    return found
 
 
-def _decided(match: Match, picture: NDArray[np.uint8], grey: NDArray[np.float32]) -> Match:
-    """Say which of the two places is the copy, where that shows."""
-    if strength(match) < FOUND:
-        return match
-    edge = direction.outline_contrast(grey, match.affine, match.first)
-    lost = direction.detail_lost(picture, match.affine, match.first, picture.shape[1] / grey.shape[1])
+def strength(match: Match) -> float:
+    """How much a match speaks for a copy: detail that agrees, at many points, over a place of some size."""
+    size = min(1.0, float(match.first.mean()) / SIZEABLE, float(match.second.mean()) / SIZEABLE)
+    return size * math.sqrt(match.points) * math.atanh(min(max(match.agreement, 0.0), 0.999))
+
+
+def contrast(match: Match, others: Sequence[Match]) -> float:
+    """The strength of a match beyond that of its strongest rival.
+
+    Where a place resembles a third one as well, it belongs to a pattern: a copy has one original.
+    """
+    rivals = (strength(o) for o in others if o is not match and _rivals(match, o))
+    return strength(match) - max(rivals, default=0.0)
+
+
+def _rivals(match: Match, other: Match) -> bool:
+    """Do two matches share a place, and lead from it to different ones?"""
+    mine, its = (m.first | m.second for m in (match, other))
+    if (mine & its).sum() < SHARED * min(mine.sum(), its.sum()):
+        return False
+    y, x = (float(np.median(n)) for n in np.nonzero(match.first))
+    there = match.affine @ (x, y, 1)
+    back = cv2.invertAffineTransform(other.affine)
+    misses = [float(np.abs(a @ (x, y, 1) - there).max()) for a in (other.affine, back)]
+    return min(misses) > 0.25 * math.sqrt(float(match.first.sum()))
+
+
+def decided(match: Match, picture: NDArray[np.uint8], grey: NDArray[np.uint8]) -> Match:
+    """Say which of the two places is the copy, where that shows; `grey` is the shrunk picture."""
+    zoom = picture.shape[1] / grey.shape[1]
+    edge = direction.outline_contrast(grey.astype(np.float32), match.affine, match.first)
+    lost = direction.detail_lost(picture, match.affine, match.first, zoom)
     leaning = EDGE * edge + LOST * lost
     if abs(leaning) < UNDECIDED:
         return match
     return replace(match, suspects=(match.second,) if leaning > 0 else (match.first,))
-
-
-def strength(match: Match) -> float:
-    """How much a match speaks for a copy: detail that agrees, at many points."""
-    return math.sqrt(match.points) * math.atanh(min(max(match.agreement, 0.0), 0.999))
 
 
 def _luma(coded: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -130,7 +154,7 @@ def _reason(found: list[Match]) -> Reason:
     return Reason("copy_found", text)
 
 
-def _regions(match: Match, view: Image) -> list[Region]:
+def _regions(match: Match, score: float, view: Image) -> list[Region]:
     """The outlines of a match's places, upright."""
     tall, wide = view.upright.shape[:2]
     found = []
@@ -140,7 +164,7 @@ def _regions(match: Match, view: Image) -> list[Region]:
         for points in _outlines(turned):
             placed = np.clip((points + 0.5) * zoom, 0, (wide, tall))
             corners = tuple((float(x), float(y)) for x, y in placed)
-            found.append(Region(corners, wide, tall, score=strength(match)))
+            found.append(Region(corners, wide, tall, score=score))
     return found
 
 
