@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.errors import AssayError
+from assay.ingest.admission import HEAD, TAIL
+from assay.media.identify import family_of, identify
 from assay.types import Kind
 
 REQUIRED = ("path", "label", "family", "generator", "source")
@@ -35,11 +37,13 @@ class Entry:
     path: Path
     sha256: str
     size: int  # bytes
+    media_family: str  # types.MediaFamily, told from its bytes
     fake: bool
     family: str  # content or manipulation, free text
     generator: str  # "" of bona fide ones
     source: str  # camera, person, scene, recipe's parent: never on both sides of a split
     kind: Kind | None = None
+    mask_sha256: str = ""
     mask: Path | None = None  # a picture, over half its range where something was changed
     recipe: Path | None = None
     parents: tuple[str, ...] = ()
@@ -199,17 +203,19 @@ def _check_files(rows: Rows, base: Path, path: Path) -> None:
 
 def _entry(row: dict[str, str], base: Path) -> Entry:
     path = base / row["path"]
-    digest, size = _digest(path)
+    digest, size, media_family = _measured(path)
     return Entry(
         name=row["path"],
         path=path,
         sha256=digest,
         size=size,
+        media_family=media_family,
         fake=row["label"] == "fake",
         family=row["family"],
         generator=row["generator"],
         source=row["source"],
         kind=Kind(row["kind"]) if row.get("kind") else None,
+        mask_sha256=_measured(base / row["mask"])[0] if row.get("mask") else "",
         mask=base / row["mask"] if row.get("mask") else None,
         recipe=base / row["recipe"] if row.get("recipe") else None,
         parents=tuple(p for p in row.get("parents", "").split(";") if p),
@@ -218,16 +224,19 @@ def _entry(row: dict[str, str], base: Path) -> Entry:
     )
 
 
-def _digest(path: Path) -> tuple[str, int]:
-    total, size = hashlib.sha256(), 0
+def _measured(path: Path) -> tuple[str, int, str]:
+    """Digest, size and family of media of a file, read once."""
+    total, size, head, tail = hashlib.sha256(), 0, b"", b""
     try:
         with path.open("rb") as file:
             while piece := file.read(CHUNK):
                 total.update(piece)
                 size += len(piece)
+                head = head or piece[:HEAD]
+                tail = (tail + piece)[-TAIL:]
     except OSError as e:
         raise _error(f"{path} cannot be read: {(e.strerror or str(e)).lower()}") from e
-    return total.hexdigest(), size
+    return total.hexdigest(), size, family_of(identify(head, tail, size))
 
 
 def _check_digests(rows: Rows, entries: Sequence[Entry], path: Path) -> None:
