@@ -15,28 +15,32 @@ from assay.verdict import calibration as tables
 from assay.verdict.calibration import Calibration, Context
 
 FITTED = {
+    "format": 2,
     "version": "test",
     "detectors": {
         name: {
             "version": 1,
             "media_family": "image",
+            "family": family,
             "cells": [
                 {"size": "medium", "quality": [0, 100], "n_bona_fide": 99, "n_fake": 99, "knots": knots}
             ],
         }
-        for name, knots in {
-            "jpeg_grid": [[0.0, -1.0], [2.0, 0.0], [10.0, 4.5]],
-            "double_jpeg": [[0.0, -0.5], [5.0, 3.0]],
-            "learned_image": [[-3.0, -3.0], [3.0, 3.0]],
-        }.items()
+        for name, family, knots in (
+            ("jpeg_grid", "jpeg", [[0.0, -1.0], [2.0, 0.0], [10.0, 4.5]]),
+            ("double_jpeg", "jpeg", [[0.0, -0.5], [5.0, 3.0]]),
+            ("learned_image", "learned", [[-3.0, -3.0], [3.0, 3.0]]),
+        )
     },
-    "groups": {
-        "image/medium/jpeg_grid": {
-            "bona_fide": [-1.0] * 95 + [0.0, 0.5, 1.0, 1.5, 2.0],
-            "fakes": {"splice": [-1.0] * 20 + [4.0] * 30},
-        },
-        "image/medium/jpeg_grid+learned_image": {"bona_fide": [-1.0] * 98 + [1.0, 2.0], "fakes": {}},
-        "image/medium/learned_image": {"bona_fide": [-1.0] * 50, "fakes": {}},
+    "pools": {
+        "image/medium": {  # rows of source, quality, hundredths of a nat of each detector
+            "detectors": ["double_jpeg", "jpeg_grid", "learned_image"],
+            "bona_fide": [
+                [n, 0, -100 if n < 50 else None, llr, 0]
+                for n, llr in enumerate([-100] * 95 + [0, 50, 100, 150, 200])
+            ],
+            "fakes": {"splice": [[n, 0, None, -100 if n < 20 else 400, 0] for n in range(50)]},
+        }
     },
 }
 FAMILIES = {

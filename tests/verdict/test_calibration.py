@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.errors import ConfigError
 from assay.types import Kind
 from assay.verdict import calibration as tables
-from assay.verdict.calibration import Cell, Context, group_name, panel_llr, read, shipped
+from assay.verdict.calibration import FORMAT, Cell, Context, panel_llr, pool_name, read, shipped
+from assay.verdict.groups import SCALE, UNSPOKEN
 
 
 @pytest.fixture
@@ -53,10 +55,14 @@ def test_a_map_for_some_qualities_speaks_of_no_other(context):
     assert [cell.holds(dataclasses.replace(context, quality=q)) for q in (59, 60, 80, 81, None)] == [False, True, True, False, False]  # fmt: skip
 
 
-def test_a_group_is_named_by_medium_size_and_panel():
-    assert group_name("image", "medium", {"b", "a"}) == "image/medium/a+b"
-    assert group_name("image", "medium", ()) is None
-    assert group_name("image", None, {"a"}) is None
+def test_a_group_is_sought_among_media_of_its_family_and_size(known, context):
+    assert pool_name("image", "medium") == "image/medium"
+    assert known.group(context, ["jpeg_grid"]).bona_fide[-1] == 2.0
+    small = dataclasses.replace(context, size_px=(100, 100))
+    assert known.group(small, ["jpeg_grid"]) is None
+    assert known.group(dataclasses.replace(context, size_px=None), ["jpeg_grid"]) is None
+    assert known.group(context, []) is None
+    assert known.threshold(context, ["unheard_of"], 0.01) is None
 
 
 @given(st.dictionaries(st.sampled_from(["jpeg_grid", "double_jpeg", "learned_image"]), st.floats(-30, 30)))
@@ -111,14 +117,28 @@ def test_the_shipped_calibration_reads_and_keeps_its_bounds():
             assert list(cell.scores) == sorted(set(cell.scores))
             assert list(cell.llrs) == sorted(cell.llrs)
             assert -bound <= cell.llrs[0] <= cell.llrs[-1] <= bound
-    for name, group in calibration.groups.items():
-        assert list(group.bona_fide) == sorted(group.bona_fide), name
+    for name, pool in calibration.pools.items():
+        assert set(pool.detectors) <= calibration.maps.keys(), name
+        highest = max(cell.llrs[-1] for known in calibration.maps.values() for cell in known.cells)
+        spoken = pool.bona_fide.llrs[pool.bona_fide.llrs != UNSPOKEN]
+        assert abs(spoken).max() / SCALE <= highest + 1, name
 
 
 def test_a_table_with_an_unknown_kind_is_refused(reasons):
     reasons["reasons"]["known_digest"]["known_fake"]["kinds"] = ["magic"]
     with pytest.raises(ValueError):
-        read(reasons, {"version": "x", "detectors": {}, "groups": {}}, {})
+        read(reasons, {"version": "x", "format": FORMAT, "detectors": {}, "pools": {}}, {})
+
+
+def test_an_operators_own_calibration_is_used_and_an_older_one_refused_by_name(tmp_path):
+    own = tmp_path / "calibration.json"
+    own.write_text((tables.HERE / "calibration.json").read_text(encoding="utf-8").replace('"version": "', '"version": "own-', 1), encoding="utf-8")  # fmt: skip
+    assert shipped(None, own).version.startswith("own-")
+    for text in ('{"version": "1", "detectors": {}, "groups": {}}', "{", "[]"):
+        own.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match="cannot be read") as caught:
+            shipped(None, own)
+        assert "assay bench calibrate" in caught.value.hint
 
 
 def test_every_reason_of_a_built_in_detector_has_its_row():
@@ -139,4 +159,4 @@ def test_no_detector_has_outgrown_its_calibration():
     folder = tables.HERE.parent / "evidence" / "detectors"
     for name, known in shipped().maps.items():
         card = re.search(r"version=(\d+)", (folder / f"{name}.py").read_text(encoding="utf-8"))
-        assert int(card[1]) == known.version, f"{name} has another version: run tools/calibration again"
+        assert int(card[1]) == known.version, f"{name} has another version: run `assay bench calibrate` again"

@@ -27,7 +27,7 @@ def test_kinds_that_no_speaking_detector_claims_are_blind_spots(said, context):
 
 def test_recall_is_that_of_the_verdicts_kind_or_of_the_worst(known, context, said):
     group = dataclasses.replace(
-        known.groups["image/medium/jpeg_grid"],
+        known.group(context, ["jpeg_grid"]),
         fakes={Kind.SPLICE: (-1.0, 4.0) * 10, Kind.INPAINTING: (-1.0,) * 30, Kind.COPY_MOVE: (4.0,) * 5},
     )
     threshold = known.threshold(context, ["jpeg_grid"], 0.01)

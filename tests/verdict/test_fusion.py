@@ -136,9 +136,9 @@ def test_the_operators_prior_can_forbid_a_fake(judge, said):
 
 
 def test_a_group_with_too_few_sources_is_not_covered_whatever_the_score(judge, said):
-    v = judge(said("learned_image", score=3.0))
+    v = judge(said("double_jpeg", score=5.0))
     assert (v.label, v.why, v.threshold) == (Label.INCONCLUSIVE, Why.NOT_COVERED, None)
-    assert judge(said("learned_image", score=3.0), false_alarm_budget=0.02).label is Label.FAKE
+    assert judge(said("double_jpeg", score=5.0), false_alarm_budget=0.02).label is Label.FAKE
 
 
 def test_another_version_is_shown_and_not_counted(judge, said):

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from assay.bench.thresholds import Line, table, told
 from assay.verdict import calibration as tables
 from assay.verdict.calibration import Calibration
-from assay.verdict.conformal import split_conformal, wilson
 
 BUDGETS = (0.01, 0.05)
 
@@ -36,12 +36,17 @@ def calibration_table(fitted: dict[str, Any], known: Calibration) -> str:
             low, high = c["knots"][0][1], c["knots"][-1][1]
             rows.append(
                 f"| {name} | {about['version']} | {c['size']} | {_quality(c['quality'])} | {c['method']} | {c['n_bona_fide']} / {c['n_fake']} "
-                f"| {low:.1f} .. {high:.1f} | {c['cllr']:.2f} [{c['cllr_90'][0]:.2f}-{c['cllr_90'][1]:.2f}] |"
+                f"| {low:.1f} .. {high:.1f} | {_cost(c)} |"
             )
-    rows += ["", "| group | bona fide sources | budget | threshold | realised false alarms, 90 % | found, per kind [90 %], n |", "|---|---|---|---|---|---|"]  # fmt: skip
-    for name, group in known.groups.items():
-        rows += [_group_row(name, group, budget) for budget in BUDGETS]
+    rows += ["", "| size | JPEG quality | who spoke | bona fide sources | budget | threshold | realised false alarms, 90 % | found, per kind [90 %], n |", "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    rows += [_line(line) for line in table(known, BUDGETS)]
     return "\n".join(rows)
+
+
+def _cost(cell: dict[str, Any]) -> str:
+    if cell["cllr"] is None:
+        return "not measured"
+    return f"{cell['cllr']:.2f} [{cell['cllr_90'][0]:.2f}-{cell['cllr_90'][1]:.2f}]"
 
 
 def _quality(bounds: list[int]) -> str:
@@ -50,28 +55,23 @@ def _quality(bounds: list[int]) -> str:
     return "no JPEG" if bounds == [0, 0] else f"{bounds[0]}-{bounds[1]}"
 
 
-def _group_row(name: str, group: tables.Group, budget: float) -> str:
-    threshold = split_conformal(group.bona_fide, budget)
-    start = f"| {name} | {len(group.bona_fide)} | {100 * budget:g} %"
-    if threshold is None:
+def _line(line: Line) -> str:
+    start = f"| {line.size} | {_quality(list(line.qualities))} | {', '.join(line.panel)} | {line.sources} | {100 * line.budget:g} %"
+    if line.threshold is None:
         return f"{start} | none: too few sources | | |"
-    found = []
-    for kind, llrs in group.fakes.items():
-        hits = sum(x >= threshold.value for x in llrs)
-        low, high = wilson(hits, len(llrs))
-        found.append(f"{kind} {100 * hits / len(llrs):.0f} % [{100 * low:.0f}-{100 * high:.0f}], {len(llrs)}")
-    low, high = threshold.false_alarms
-    return f"{start} | {threshold.value:.2f} | {100 * low:.1f}-{100 * high:.1f} % | {'; '.join(found)} |"
+    low, high = line.threshold.false_alarms
+    found = "; ".join(told(kind) for kind in sorted(line.found.items()))
+    return f"{start} | {line.threshold.value:.2f} | {100 * low:.1f}-{100 * high:.1f} % | {found} |"
 
 
 def filled(page: str) -> str:
     """Put the tables between their marks."""
     known = tables.shipped()
     fitted = json.loads((tables.HERE / "calibration.json").read_text(encoding="utf-8"))
-    for mark, table in (("calibration", calibration_table(fitted, known)), ("reasons", reasons_table(known))):
+    for mark, text in (("calibration", calibration_table(fitted, known)), ("reasons", reasons_table(known))):
         begin, end = f"<!-- {mark}: begin -->\n", f"<!-- {mark}: end -->"
         before, _, rest = page.partition(begin)
-        page = f"{before}{begin}{table}\n{end}{rest.partition(end)[2]}"
+        page = f"{before}{begin}{text}\n{end}{rest.partition(end)[2]}"
     return page
 
 

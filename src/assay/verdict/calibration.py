@@ -1,7 +1,7 @@
 """What findings weigh: reasons by a table, scores by maps that the bench fitted, thresholds by group.
 
 A detector never sets its own weight. `reasons.toml` weighs the codes that detectors emit; `calibration.json`, written
-by tools/calibration/fit.py, turns the scores of measured detectors into log-likelihood ratios. A score of another
+by `assay bench calibrate`, turns the scores of measured detectors into log-likelihood ratios. A score of another
 version of its detector, or under conditions that the calibration does not hold, stays uncounted.
 """
 
@@ -17,12 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from assay.errors import ConfigError
 from assay.types import JSON, Kind
 from assay.verdict.conformal import Threshold, split_conformal
+from assay.verdict.groups import Group, Pool, read_pool
 
 HERE = Path(__file__).parent
 SIZES = (("small", 256), ("medium", 1024), ("large", 2**31))  # short side in pixels, below
 FALLBACK = "fallback"
+FORMAT = 2  # of calibration.json: rises when an older file cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +90,6 @@ class ScoreMap:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Fused scores of calibration sources of one media family and size on which one panel of detectors spoke."""
-
-    bona_fide: tuple[float, ...]  # nats, one per source
-    fakes: Mapping[Kind, tuple[float, ...]]  # nats, one per source and kind
-
-
-@dataclass(frozen=True, slots=True)
 class Calibration:
     """All weights and thresholds of one fusion, under one name."""
 
@@ -102,7 +97,7 @@ class Calibration:
     weights: Mapping[str, Weight]  # "detector.code"
     caps: Mapping[str, float]  # family -> nats
     maps: Mapping[str, ScoreMap]  # detector
-    groups: Mapping[str, Group]  # group_name(...)
+    pools: Mapping[str, Pool]  # pool_name(...)
     by_score: frozenset[str]  # detectors whose reasons weigh nothing of themselves
 
     def cap(self, family: str) -> float:
@@ -122,8 +117,11 @@ class Calibration:
 
     def group(self, context: Context, panel: Iterable[str]) -> Group | None:
         """Find the calibration sources that are like this sample, seen by the same detectors."""
-        name = group_name(context.media_family, context.size_bin, panel)
-        return None if name is None else self.groups.get(name)
+        pool = self.pools.get(pool_name(context.media_family, context.size_bin))
+        if pool is None:
+            return None
+        caps = {family: self.cap(family) for family in pool.families}
+        return pool.group(sorted(panel), context.quality or 0, caps)
 
     def threshold(self, context: Context, panel: Iterable[str], budget: float) -> Threshold | None:
         """Set the group's threshold at the false-alarm budget; None where its sources are too few."""
@@ -131,10 +129,9 @@ class Calibration:
         return None if group is None else split_conformal(group.bona_fide, budget)
 
 
-def group_name(media_family: str, size_bin: str | None, panel: Iterable[str]) -> str | None:
-    """Name the group of a sample: "image/medium/double_jpeg+jpeg_grid"; None where no measured detector spoke."""
-    detectors = sorted(panel)
-    return f"{media_family}/{size_bin}/{'+'.join(detectors)}" if detectors and size_bin else None
+def pool_name(media_family: str, size_bin: str | None) -> str:
+    """Name the pool of calibration sources of a sample: "image/medium"."""
+    return f"{media_family}/{size_bin}"
 
 
 def panel_llr(llrs: Mapping[str, float], families: Mapping[str, str], calibration: Calibration) -> float:
@@ -159,20 +156,27 @@ def clip(llr: float, cap: float) -> float:
     return min(max(llr, -cap), cap)
 
 
-def shipped(overrides: Mapping[str, float] | None = None) -> Calibration:
-    """Load the calibration that ships, with an operator's own weights ("detector.code" -> nats) in it."""
-    return _shipped(tuple(sorted((overrides or {}).items())))
+def shipped(overrides: Mapping[str, float] | None = None, own: Path | None = None) -> Calibration:
+    """Load the calibration that ships, or an operator's `own`, with own weights ("detector.code" -> nats) in it."""
+    path = own or HERE / "calibration.json"
+    try:
+        return _read_file(path, path.stat().st_mtime_ns, tuple(sorted((overrides or {}).items())))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+        hint = "Write it anew with: assay bench calibrate (docs/calibrate.md)"
+        raise ConfigError(f"the calibration {path} cannot be read: {e}", hint=hint) from e
 
 
 @functools.lru_cache(maxsize=8)
-def _shipped(overrides: tuple[tuple[str, float], ...]) -> Calibration:
+def _read_file(path: Path, changed: int, overrides: tuple[tuple[str, float], ...]) -> Calibration:  # noqa: ARG001 - a changed file is read again
     reasons = (HERE / "reasons.toml").read_text(encoding="utf-8")
-    fitted = (HERE / "calibration.json").read_text(encoding="utf-8")
-    return read(tomllib.loads(reasons), json.loads(fitted), dict(overrides))
+    return read(tomllib.loads(reasons), json.loads(path.read_text(encoding="utf-8")), dict(overrides))
 
 
 def read(reasons: JSON, fitted: JSON, overrides: Mapping[str, float]) -> Calibration:
     """Build a calibration from the two tables. Its version names everything that can move a verdict."""
+    if fitted.get("format") != FORMAT:
+        raise ValueError(f"it has format {fitted.get('format', 1)}, this program reads {FORMAT}")
+    families = {name: row["family"] for name, row in fitted["detectors"].items()}
     weights = {
         f"{detector}.{code}": _weight(row)
         for detector, rows in reasons["reasons"].items()
@@ -186,7 +190,7 @@ def read(reasons: JSON, fitted: JSON, overrides: Mapping[str, float]) -> Calibra
         weights=weights,
         caps={name: float(cap) for name, cap in reasons["families"].items()},
         maps={name: _score_map(row) for name, row in fitted["detectors"].items()},
-        groups={name: _group(row) for name, row in fitted["groups"].items()},
+        pools={name: read_pool(row, families) for name, row in fitted["pools"].items()},
         by_score=frozenset(reasons["by_score"]),
     )
 
@@ -222,7 +226,3 @@ def _score_map(row: Mapping[str, Any]) -> ScoreMap:
         for c in row["cells"]
     )
     return ScoreMap(row["version"], row["media_family"], cells)
-
-
-def _group(row: Mapping[str, Any]) -> Group:
-    return Group(tuple(row["bona_fide"]), {Kind(k): tuple(v) for k, v in row["fakes"].items()})

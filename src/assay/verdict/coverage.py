@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from assay.types import Coverage, Evidence, Kind, Outcome
-from assay.verdict.calibration import Context, Group
+from assay.verdict.calibration import Context
 from assay.verdict.conformal import Threshold, wilson
+from assay.verdict.groups import Group
 
 FEWEST = 20  # sources of a kind, below which a recall says nothing
 PLAUSIBLE: dict[str, tuple[Kind, ...]] = {

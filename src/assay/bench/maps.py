@@ -1,30 +1,20 @@
-"""Maps from raw scores to log-likelihood ratios, and what they cost."""
+"""Maps from raw scores to log-likelihood ratios: several ways to fit them, from the least free to the freest."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from assay.bench.metrics import Flags, Floats
 
 GRID = 24  # knots kept of a smooth map
-Floats = NDArray[np.float64]
-Fit = Callable[[Floats, NDArray[np.bool_], Floats], tuple[Floats, Floats]]
+STEPS = 256  # distinct scores that a step map tells apart; more are put together, neighbours first
+Fit = Callable[[Floats, Flags, Floats], tuple[Floats, Floats]]
 
 
-def source_weights(sources: Sequence[str]) -> Floats:
-    """Give every source the weight 1, shared by its renderings."""
-    _, inverse, counts = np.unique(np.array(sources), return_inverse=True, return_counts=True)
-    weights: Floats = 1.0 / counts[inverse]
-    return weights
-
-
-def isotonic(scores: Floats, fake: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
+def isotonic(scores: Floats, fake: Flags, weights: Floats) -> tuple[Floats, Floats]:
     """Fit a rising step map from score to LLR by pooling adjacent violators.
 
     Parameters
@@ -51,29 +41,32 @@ def isotonic(scores: Floats, fake: NDArray[np.bool_], weights: Floats) -> tuple[
     N. Bruemmer, J. du Preez, "The PAV algorithm optimizes binary proper scoring rules", 2013.
     """
     values, inverse = np.unique(scores, return_inverse=True)
-    positive = np.bincount(inverse, weights * fake, len(values))
-    total = np.bincount(inverse, weights, len(values))
+    cut = np.unique(np.linspace(0, len(values), min(STEPS, len(values)) + 1).astype(int))
+    bins = np.searchsorted(cut, np.arange(len(values)), side="right") - 1
+    positive = np.bincount(bins[inverse], weights * fake, len(cut) - 1)
+    total = np.bincount(bins[inverse], weights, len(cut) - 1)
     positive[0] += 1.0  # the made-up fake
     total[0] += 1.0
     total[-1] += 1.0  # the made-up bona fide
     prior = positive.sum() / total.sum()
+    edges = zip(values[cut[:-1]].tolist(), values[cut[1:] - 1].tolist(), strict=True)
     steps: list[list[float]] = []  # positive weight, total weight, first, last score
-    for value, p, t in zip(values, positive, total, strict=True):
-        steps.append([p, t, value, value])
-        while len(steps) > 1 and steps[-2][0] / steps[-2][1] >= steps[-1][0] / steps[-1][1]:
+    for (first, last), p, t in zip(edges, positive.tolist(), total.tolist(), strict=True):
+        steps.append([p, t, first, last])
+        while len(steps) > 1 and steps[-2][0] * steps[-1][1] >= steps[-1][0] * steps[-2][1]:
             top = steps.pop()
             steps[-1] = [steps[-1][0] + top[0], steps[-1][1] + top[1], steps[-1][2], top[3]]
     shift = math.log(prior / (1 - prior))
     knots: list[tuple[float, float]] = []
     for p, t, first, last in steps:
-        share = min(max(p / t, 1e-9), 1 - 1e-9)
+        share = min(max(p / t if t > 0 else 0.0, 1e-9), 1 - 1e-9)
         llr = math.log(share / (1 - share)) - shift
         knots += [(first, llr)] if first == last else [(first, llr), (last, llr)]
     xs, ys = np.array(knots).T
     return xs, ys
 
 
-def logistic(scores: Floats, fake: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
+def logistic(scores: Floats, fake: Flags, weights: Floats) -> tuple[Floats, Floats]:
     """Fit LLR = a + b * score, b >= 0, by weighted logistic regression with a weak ridge; same form as `isotonic`."""
     middle, spread = float(np.average(scores, weights=weights)), float(scores.std()) or 1.0
     x = (scores - middle) / spread
@@ -96,29 +89,25 @@ def logistic(scores: Floats, fake: NDArray[np.bool_], weights: Floats) -> tuple[
     return xs, (a + b * (xs - middle) / spread if b > 0 else np.zeros_like(xs))
 
 
-def logarithmic(scores: Floats, fake: NDArray[np.bool_], weights: Floats) -> tuple[Floats, Floats]:
+def logarithmic(scores: Floats, fake: Flags, weights: Floats) -> tuple[Floats, Floats]:
     """Fit as `logistic` does, but to the logarithm of scores: for tails such as those of -log10 of false alarms."""
     xs, ys = logistic(np.sign(scores) * np.log1p(np.abs(scores)), fake, weights)
     return np.sign(xs) * np.expm1(np.abs(xs)), ys
 
 
-METHODS: dict[str, Fit] = {
-    "logistic": logistic,
-    "logarithmic": logarithmic,
-    "isotonic": isotonic,
-}
+METHODS: dict[str, Fit] = {"logistic": logistic, "logarithmic": logarithmic, "isotonic": isotonic}
 
 
-def cllr(llrs: Floats, fake: NDArray[np.bool_], weights: Floats) -> float:
-    """Return the cost of LLRs in bits: 0 is perfect, 1 is what knowing nothing costs.
+def simplest(judged: Mapping[str, Floats]) -> str:
+    """Choose the first method (the least free stands first) whose cost is within one standard error of the best.
 
     References
     ----------
-    N. Bruemmer, J. du Preez, "Application-independent evaluation of speaker detection", 2006.
+    L. Breiman et al., "Classification and regression trees", 1984: the one-standard-error rule.
     """
-    up = np.average(np.logaddexp(0, -llrs[fake]), weights=weights[fake])
-    down = np.average(np.logaddexp(0, llrs[~fake]), weights=weights[~fake])
-    return float((up + down) / 2 / math.log(2))
+    best = min(judged, key=lambda name: float(np.median(judged[name])))
+    allowed = float(np.median(judged[best]) + judged[best].std())
+    return next(name for name in judged if float(np.median(judged[name])) <= allowed)
 
 
 def widened(llrs: Floats, share: float) -> Floats:

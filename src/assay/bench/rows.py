@@ -1,0 +1,123 @@
+"""Scores as `assay bench run` wrote them, joined: one row a rendition, with what every detector said of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.errors import AssayError
+from assay.types import JSON
+from assay.verdict.calibration import Context
+
+PEER = "peer:"  # detectors of others, which stand beside ours and are never calibrated
+COLUMNS = (
+    "sample", "label", "kind", "family", "generator", "source", "laundering", "media_family", "width", "height",
+    "quality", "detector", "version", "score", "metadata",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One rendition of one source, and what each detector that spoke said of it."""
+
+    name: str  # sample and laundering
+    source: str
+    fake: bool
+    kind: str  # of fakes
+    context: Context
+    scores: Mapping[str, float]
+    generator: str = ""
+    laundering: str = ""
+    family: str = ""  # content or manipulation
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What scores files hold, without metadata."""
+
+    rows: tuple[Row, ...]
+    cards: Mapping[str, JSON]  # of each detector, as the run used it
+    inputs: Mapping[str, str]  # file name -> SHA-256
+
+
+def read_scores(paths: Sequence[Path]) -> Scores:
+    """Read scores files and join what they say of the same rendition.
+
+    Raises
+    ------
+    AssayError
+        A file is no scores file, or two disagree on a detector's version, a source or a label.
+    """
+    cards: dict[str, JSON] = {}
+    joined: dict[tuple[str, str], dict[str, Any]] = {}
+    for path in paths:
+        table, mine = _read(path)
+        for card in mine:
+            known = cards.setdefault(card["name"], card)
+            if known["version"] != card["version"]:
+                raise _error(
+                    f"{path}: {card['name']} has version {card['version']} here, {known['version']} elsewhere"
+                )
+        _join(table, {c["name"]: int(c["version"]) for c in mine}, joined, path)
+    if not joined:
+        raise _error("the scores hold no row without metadata")
+    digests = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
+    return Scores(tuple(_row(r) for r in joined.values()), cards, digests)
+
+
+def _read(path: Path) -> tuple[list[dict[str, Any]], list[JSON]]:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+        about = json.loads((file.schema_arrow.metadata or {})[b"assay"])
+        rows: list[dict[str, Any]] = file.read(columns=list(COLUMNS)).to_pylist()
+        return rows, list(about["detectors"])
+    except (OSError, ArrowException, KeyError, ValueError, TypeError) as e:
+        raise _error(f"{path} is no scores file of `assay bench run`: {e}") from e
+
+
+def _join(
+    rows: Sequence[Mapping[str, Any]],
+    versions: Mapping[str, int],
+    joined: dict[tuple[str, str], dict[str, Any]],
+    path: Path,
+) -> None:
+    for r in rows:
+        name = r["detector"]
+        if r["metadata"] or name.startswith(PEER):
+            continue
+        if versions.get(name) != r["version"]:
+            raise _error(f"{path}: its list of detectors does not hold version {r['version']} of {name}")
+        known = joined.setdefault((r["sample"], r["laundering"]), {**r, "scores": {}})
+        if (known["source"], known["label"]) != (r["source"], r["label"]):
+            raise _error(f"{path}: sample {r['sample'][:12]} has another source or label elsewhere")
+        if r["score"] is not None:
+            known["scores"][name] = float(r["score"])
+
+
+def _row(r: Mapping[str, Any]) -> Row:
+    context = Context(
+        media_family=r["media_family"],
+        size_px=None if r["width"] is None else (int(r["width"]), int(r["height"])),
+        quality=None if r["quality"] is None else int(r["quality"]),
+    )
+    return Row(
+        name=f"{r['sample']}/{r['laundering']}",
+        source=r["source"],
+        fake=r["label"] == "fake",
+        kind=r["kind"] or "",
+        context=context,
+        scores=r["scores"],
+        generator=r["generator"] or "",
+        laundering=r["laundering"],
+        family=r["family"] or "",
+    )
+
+
+def _error(message: str) -> AssayError:
+    return AssayError(message, code="bench", hint="Run `assay bench run` again with this version of Assay.")

@@ -1,0 +1,170 @@
+"""Groups of calibration sources for any panel: what each detector said of each, kept apart, so that any subset can be fused.
+
+Which detectors speak depends on the sample (a JPEG or not, large enough, a face in it), and with a dozen of them no list
+of panels is complete. So the calibration keeps the LLRs of its sources in a table, one row a rendition, and the group of
+a sample is made when it is needed: renditions like it on which at least the same detectors spoke, fused as it was.
+docs/decisions/0006-thresholds-for-any-panel.md says what that promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.types import Kind
+
+STRATA = ((0, 0), (1, 84), (85, 100))  # JPEG qualities that leave alike traces; 0: no JPEG, or unknown
+ENOUGH = 99  # sources from which a narrower comparison is preferred: what a budget of 1 % needs
+UNSPOKEN = int(np.iinfo(np.int16).min)
+SCALE = 100  # steps to a nat
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Fused scores of calibration sources that are like one sample, by the detectors that spoke on it."""
+
+    bona_fide: tuple[float, ...]  # nats, one per source, rising
+    fakes: Mapping[Kind, tuple[float, ...]]  # nats, one per source and kind, rising
+    qualities: tuple[int, int] = (0, 100)  # JPEG qualities of the renditions compared with
+    assumed: tuple[
+        str, ...
+    ] = ()  # too rarely heard: taken at the highest that they said of a bona fide source
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """Renditions of one class, those of a source side by side."""
+
+    source: NDArray[np.int32]  # (R,), rising
+    quality: NDArray[np.int16]  # (R,), 0: no JPEG
+    llrs: NDArray[np.int16]  # (R, D) in steps of 1 / SCALE nat, UNSPOKEN where the detector was silent
+
+    def sources(self, chosen: Mask) -> int:
+        """Count the sources of the chosen renditions."""
+        return len(_starts(self.source[chosen]))
+
+    def within(self, qualities: tuple[int, int]) -> Mask:
+        return (self.quality >= qualities[0]) & (self.quality <= qualities[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """All calibration sources of one media family and size."""
+
+    detectors: tuple[str, ...]
+    families: tuple[str, ...]  # of each detector
+    bona_fide: Side
+    fakes: Mapping[Kind, Side]
+    voices: tuple[int, ...]  # of each detector: bona fide sources on which it spoke
+
+    def group(self, panel: Sequence[str], quality: int, caps: Mapping[str, float]) -> Group | None:
+        """Fuse the sources that are like a sample on which `panel` spoke.
+
+        Parameters
+        ----------
+        panel
+            Names of the calibrated detectors that spoke, at least one.
+        quality
+            Estimated JPEG quality, 0 for other codecs.
+        caps
+            Family to the most nats that it may add, for every family of this pool.
+
+        Returns
+        -------
+        group : Group or None
+            Each bona fide source by its highest rendition, each fake one by its first (their order is drawn by name).
+            None where a detector of the panel is not in the pool.
+        """
+        if not panel or not set(panel) <= set(self.detectors):
+            return None
+        columns = sorted(self.detectors.index(name) for name in set(panel))
+        required, qualities = self._alike(columns, quality)
+        assumed = [c for c in columns if c not in required]
+        chosen = self.bona_fide.within(qualities) & _spoke(self.bona_fide, required)
+        highest = {c: int(self.bona_fide.llrs[:, c].max()) for c in assumed}
+        bona_fide = self._fused(self.bona_fide, chosen, columns, caps, highest)
+        owner = self.bona_fide.source[chosen]
+        fakes = {}
+        for kind, side in self.fakes.items():
+            seen = side.within(qualities) & _spoke(side, columns)
+            fused = self._fused(side, seen, columns, caps, {})
+            fakes[kind] = _plain(fused[_starts(side.source[seen])])
+        starts = _starts(owner)
+        tops = np.maximum.reduceat(bona_fide, starts) if len(starts) else bona_fide
+        return Group(_plain(tops), fakes, qualities, tuple(self.detectors[c] for c in assumed))
+
+    def _alike(self, columns: Sequence[int], quality: int) -> tuple[list[int], tuple[int, int]]:
+        """Choose whom to compare with by who spoke on what, never by what was said: the promise rests on that."""
+        side = self.bona_fide
+        by_voice = sorted(columns, key=lambda c: (-self.voices[c], self.detectors[c]))
+        for kept in range(len(columns), 0, -1):
+            spoke = _spoke(side, by_voice[:kept])
+            for qualities in _widening(quality):
+                if side.sources(spoke & side.within(qualities)) >= ENOUGH:
+                    return by_voice[:kept], qualities
+        return list(columns), (0, 100)
+
+    def _fused(
+        self,
+        side: Side,
+        chosen: Mask,
+        columns: Sequence[int],
+        caps: Mapping[str, float],
+        assumed: Mapping[int, int],
+    ) -> NDArray[np.float64]:
+        """Sum the columns within each family, cut to its cap, sum the families: shape (chosen,), nats."""
+        llrs = side.llrs[chosen].astype(np.float64) / SCALE
+        total = np.zeros(len(llrs))
+        for family in sorted({self.families[c] for c in columns}):
+            own = [c for c in columns if self.families[c] == family]
+            parts = np.zeros(len(llrs))
+            for c in own:
+                parts += assumed[c] / SCALE if c in assumed else llrs[:, c]
+            total += np.clip(parts, -caps[family], caps[family])
+        return total
+
+
+def _starts(source: NDArray[np.int32]) -> NDArray[np.intp]:
+    """Where, in a rising list of sources, each begins."""
+    starts: NDArray[np.intp] = np.flatnonzero(np.diff(source, prepend=-1))
+    return starts
+
+
+def _spoke(side: Side, columns: Sequence[int]) -> Mask:
+    spoke: Mask = (side.llrs[:, list(columns)] != UNSPOKEN).all(axis=1)
+    return spoke
+
+
+def _widening(quality: int) -> Iterator[tuple[int, int]]:
+    """Name ranges of JPEG quality that hold `quality`, the narrowest first."""
+    yield next(s for s in STRATA if s[0] <= quality <= s[1])
+    if quality:
+        yield 1, 100
+    yield 0, 100
+
+
+def _plain(llrs: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(np.sort(llrs).tolist())
+
+
+def read_pool(row: Mapping[str, Any], families: Mapping[str, str]) -> Pool:
+    """Read a pool as calibration.json holds it: rows of source, quality and one LLR (or null) a detector."""
+    detectors = tuple(row["detectors"])
+    fakes = {Kind(kind): _side(rows, len(detectors)) for kind, rows in row["fakes"].items()}
+    owners = tuple(families[name] for name in detectors)
+    bona_fide = _side(row["bona_fide"], len(detectors))
+    voices = tuple(bona_fide.sources(bona_fide.llrs[:, c] != UNSPOKEN) for c in range(len(detectors)))
+    return Pool(detectors, owners, bona_fide, fakes, voices)
+
+
+def _side(rows: Sequence[Sequence[int | None]], width: int) -> Side:
+    filled = [[UNSPOKEN if v is None else v for v in r] for r in rows]
+    table = np.array(filled, np.int32).reshape(len(rows), width + 2)
+    order = np.argsort(table[:, 0], kind="stable")
+    table = table[order]
+    return Side(table[:, 0].copy(), table[:, 1].astype(np.int16), table[:, 2:].astype(np.int16))
