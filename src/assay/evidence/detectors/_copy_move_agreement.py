@@ -15,6 +15,7 @@ ALIKE = 0.75  # local correlation of a core
 NEARLY = 0.55  # and of what is joined to it
 FEWEST = 100  # pixels of a place
 HOPEFUL = 0.3  # agreement around the keypoints: below it a guess is not followed
+REACH = 24  # pixels that a place may gain where the picture is smooth
 INWARD = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
@@ -48,9 +49,10 @@ def tested(
     first = grown(grey, affine, seeds)
     if first.sum() < FEWEST:
         return None
+    agrees = detail_agreement(grey, affine, first)
+    first = extended(grey, affine, first)
     size = (grey.shape[1], grey.shape[0])
     second = np.asarray(cv2.warpAffine(first.astype(np.uint8), affine, size) > 0)
-    agrees = detail_agreement(grey, affine, first)
     return Match(affine, first, second, agrees, len(seeds), (first, second))
 
 
@@ -102,6 +104,25 @@ def grown(
     good = (at_seeds > 0) & (in_core > 60)
     good[0] = False
     return filled(good[labels])
+
+
+def extended(
+    grey: NDArray[np.float32], affine: NDArray[np.float64], mask: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """A place with the smooth parts around it that differ as little as it does; within REACH pixels."""
+    other = moved(grey, affine)
+    a, b = grey[mask].astype(np.float64), other[mask].astype(np.float64)
+    gain = float(np.cov(a, b)[0, 1] / max(a.var(), 1.0))
+    miss = other - np.float32(gain) * grey - np.float32(b.mean() - gain * a.mean())
+    usual = max(1.5, float(np.sqrt(np.minimum(miss[mask] ** 2, 400).mean())))
+    calm = cv2.blur(miss * miss, (7, 7)) < (1.5 * usual) ** 2
+    near = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3) <= REACH
+    joined = mask | (calm & near & inside((grey.shape[0], grey.shape[1]), affine))
+    _, labels = cv2.connectedComponents(cv2.morphologyEx(joined.astype(np.uint8), cv2.MORPH_OPEN, _disc(3)))
+    mine = np.zeros(int(labels.max()) + 1, bool)
+    mine[labels[mask]] = True
+    mine[0] = False
+    return filled(mine[labels] | mask)
 
 
 def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
