@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from assay.media.faces import Mesh
 from assay.range import blending, portraits
 from assay.range.generator import Made, Parent, changed
-from assay.range.self_blend import ROOM, Blend
+from assay.range.self_blend import ROOM, SEEN, Blend
 from assay.types import JSON, Kind
 
 BLENDS = ("feather", "laplacian", "poisson")
+THINNED = 3  # every third point of the mesh bends: the others lie between
 GRID = 6  # pixels between the places where the bend is computed exactly
 STIFFNESS = 1e-4  # of the bend, in units of the points' extent: smooths the mesh's own jitter
 TURNED = (
@@ -25,7 +26,7 @@ LEAST = 0.4  # donor's side over host's: a smaller face would only be blurred
 
 
 class FaceSwap:
-    """A thin-plate spline through 468 points of both meshes, then one of three blends."""
+    """A thin-plate spline through the points of both meshes, then one of three blends."""
 
     name: ClassVar[str] = "face_swap"
     version: ClassVar[int] = 1
@@ -82,6 +83,9 @@ def swapped(
         "blend": str(rng.choice(BLENDS)),
         "colour_match": round(float(rng.uniform(0.6, 1.0)), 2),
         "shrink": round(float(rng.uniform(0.86, 0.97)), 3),  # of the hull, about its centre
+        "brow": round(
+            float(rng.uniform(-0.78, -0.45)), 3
+        ),  # down the face's own axis: hair above it stays the host's
         "feather": round(float(rng.uniform(0.01, 0.05)), 4),  # of the face's side
     }
     x, y, w, h = portraits.window(host_mesh, ROOM, host.shape)
@@ -93,7 +97,8 @@ def swapped(
     whole = portraits.hull(at, (w, h)) > 0
     face = blending.colours_matched(face, whole, below, whole, drawn["colour_match"])
     middle = at.mean(axis=0)
-    inside = portraits.hull(middle + (at - middle) * drawn["shrink"], (w, h)) > 0
+    kept = at[portraits.axes(host_mesh).of(host_mesh.points[:, :2])[:, 1] > drawn["brow"]]
+    inside = portraits.hull(middle + (kept - middle) * drawn["shrink"], (w, h)) > 0
     laid, reach = _laid(face, below, inside, whole, extent, drawn)
     out, intended = host.copy(), np.zeros(host.shape[:2], bool)
     out[y : y + h, x : x + w], intended[y : y + h, x : x + w] = laid, reach
@@ -116,10 +121,12 @@ def _laid(
         filled = np.where(whole[..., None], face, below)
         levels = int(np.clip(np.log2(max(extent, 2) * 0.06), 1, 5))
         mixed = laplacian(filled, below, inside.astype(np.float32), levels)
-        return mixed, cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=2**levels) > 0
+        return mixed, cv2.dilate(
+            inside.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=3 * 2**levels
+        ) > 0
     soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), max(0.6, drawn["feather"] * extent))
     soft = np.asarray(soft * cv2.erode(whole.astype(np.uint8), np.ones((3, 3), np.uint8)), np.float32)
-    return blending.alpha(face, below, soft), soft >= 0.05
+    return blending.alpha(face, below, soft), soft >= SEEN
 
 
 def laplacian(
@@ -169,7 +176,9 @@ def _bent(
         donor = np.asarray(small, np.uint8)
     columns, rows = (max(2, -(-n // GRID) + 1) for n in size)
     x, y = np.meshgrid(np.linspace(0, size[0] - 1, columns), np.linspace(0, size[1] - 1, rows))
-    where = spline(target, source, np.column_stack([x.ravel(), y.ravel()])).reshape(rows, columns, 2)
+    where = spline(target[::THINNED], source[::THINNED], np.column_stack([x.ravel(), y.ravel()])).reshape(
+        rows, columns, 2
+    )
     place = _stretched(where.astype(np.float32), size)
     return np.asarray(
         cv2.remap(donor, place[..., 0], place[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101),

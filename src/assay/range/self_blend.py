@@ -28,6 +28,7 @@ REGIONS = {
     "middle": lambda at: np.abs(at[:, 0]) < 0.72,
 }
 OPACITIES = (0.5, 0.75, 1.0, 1.0, 1.0)
+SEEN = 0.02  # opacity: less changes a pixel by a few grey levels at most
 FAINTEST = 1.5  # grey levels: mean difference inside below which nothing was made
 
 
@@ -104,7 +105,7 @@ def self_blended(
     below = host[y : y + h, x : x + w]
     upper = part if alter_host else altered(part, drawn["alteration"], extent)
     laid = blending.alpha(_shifted(upper, at.mean(axis=0), extent, drawn), below, opacity)
-    inside = opacity >= 0.05
+    inside = opacity >= SEEN
     if not inside.any() or np.abs(laid[inside].astype(int) - below[inside]).mean() < FAINTEST:
         return None
     out, intended = host.copy(), np.zeros(pixels.shape[:2], bool)
