@@ -160,7 +160,10 @@ def test_rows_with_metadata_and_of_peers_are_left_out(scores, tmp_path):
         r["scores"] = {"peer:other": 1.0}
     others = stored(tmp_path / "p.parquet", peers, cards=())
     joined = read_scores([scores, with_metadata, others])
-    assert joined.rows == read_scores([scores]).rows
+    assert [dict(r.scores) | {"peer:other": 1.0} for r in read_scores([scores]).rows] == [
+        r.scores for r in joined.rows
+    ]
+    assert "peer:other" not in calibrate.calibrate(joined, replicates=FAST).detectors
     with pytest.raises(AssayError, match="no row without metadata"):
         read_scores([with_metadata])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from assay.verdict.calibration import Context
 PEER = "peer:"  # detectors of others, which stand beside ours and are never calibrated
 COLUMNS = (
     "sample", "label", "kind", "family", "generator", "source", "laundering", "media_family", "width", "height",
-    "quality", "detector", "version", "score", "metadata",
+    "quality", "detector", "version", "score", "region_f1", "metadata",
 )  # fmt: skip
 
 
@@ -30,6 +30,7 @@ class Row:
     kind: str  # of fakes
     context: Context
     scores: Mapping[str, float]
+    f1: Mapping[str, float] = field(default_factory=dict)  # of regions against the mask
     generator: str = ""
     laundering: str = ""
     family: str = ""  # content or manipulation
@@ -89,15 +90,17 @@ def _join(
 ) -> None:
     for r in rows:
         name = r["detector"]
-        if r["metadata"] or name.startswith(PEER):
+        if r["metadata"]:
             continue
-        if versions.get(name) != r["version"]:
+        if not name.startswith(PEER) and versions.get(name) != r["version"]:
             raise _error(f"{path}: its list of detectors does not hold version {r['version']} of {name}")
-        known = joined.setdefault((r["sample"], r["laundering"]), {**r, "scores": {}})
+        known = joined.setdefault((r["sample"], r["laundering"]), {**r, "scores": {}, "f1": {}})
         if (known["source"], known["label"]) != (r["source"], r["label"]):
             raise _error(f"{path}: sample {r['sample'][:12]} has another source or label elsewhere")
         if r["score"] is not None:
             known["scores"][name] = float(r["score"])
+        if r["region_f1"] is not None:
+            known["f1"][name] = float(r["region_f1"])
 
 
 def _row(r: Mapping[str, Any]) -> Row:
@@ -113,6 +116,7 @@ def _row(r: Mapping[str, Any]) -> Row:
         kind=r["kind"] or "",
         context=context,
         scores=r["scores"],
+        f1=r["f1"],
         generator=r["generator"] or "",
         laundering=r["laundering"],
         family=r["family"] or "",
