@@ -1,0 +1,188 @@
+"""Regions of a re-saved JPEG in which the ghost of its first quality is missing.
+
+A JPEG that is saved again keeps, in every DCT frequency, a comb whose teeth are the first quality's steps. The first
+quality is searched for (all of libjpeg's, and steps of each frequency's own), and each block says whether it carries the
+ghost of that quality or was compressed by the last save alone: a part of another picture lies on another grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.evidence.detector import Card
+from assay.evidence.detectors import _outlines
+from assay.evidence.kernels import doubles, ghosts, grid
+from assay.media.quality import scaled
+from assay.media.views import Image, JpegPlane
+from assay.types import Finding, Kind, Outcome, Reason
+
+SMALLEST = 12  # blocks on the shorter side
+MOST_BLOCKS = 40_000  # 2.5 MP: of larger pictures the middle is examined
+STRONGEST = 300.0  # bound of the score
+FOUND = 30.0  # nats
+BOUND = 4.0  # nats of one block
+WHOLE = 0.5  # of the picture: what covers more is not a region
+QUALITIES = range(50, 100)
+FINALISTS = 4  # first qualities that are tried block by block
+OWN = 15.0  # nats that a frequency must gain to have a step of its own
+FREE = 10.0  # nats that such a step costs
+OUTSIDE = 0.75  # share of blocks that are expected to have the ghost, before looking
+GAINS = (0.5, 0.7, 1.0, 1.4, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Coefficients of a window of a JPEG's luma, F frequencies of R x C blocks."""
+
+    magnitudes: NDArray[np.int64]  # (R, C, F)
+    strata: NDArray[np.int64]  # (R, C, F): class of the local scale
+    usable: NDArray[np.bool_]  # (R, C, F): not zero, not too great, the block not clipped
+    steps: tuple[int, ...]  # F, of the last save
+    top: int  # of the window, in blocks
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ghost:
+    """The first save that explains the picture best."""
+
+    quality: int  # libjpeg's; 0: a table of another maker
+    evidence: float  # nats, of the mixture over one save everywhere
+    ratio: NDArray[np.float64]  # (R, C): one save against two, nats a block
+
+
+class JpegGhost:
+    card: ClassVar[Card] = Card(
+        name="jpeg_ghost",
+        version=1,
+        reads=Image,
+        family="jpeg",
+        claims=frozenset({Kind.SPLICE, Kind.INPAINTING, Kind.COPY_MOVE}),
+        summary="Regions of a re-saved JPEG that lack the ghost of its first quality",
+        source="https://doi.org/10.1109/TIFS.2008.2012215",
+        licence="Apache-2.0",
+    )
+
+    def examine(self, view: Image, /) -> Finding:
+        if not view.planes:
+            return Finding.not_applicable(
+                "no_coefficients", "It is no JPEG, or its coefficients could not be read."
+            )
+        plane = view.planes[0]
+        rows, columns = plane.coefficients.shape[:2]
+        if min(rows, columns) < SMALLEST:
+            return Finding.not_applicable(
+                "too_small", f"A side is under {SMALLEST * 8} pixels: too few blocks."
+            )
+        if plane.horizontal < max(p.horizontal for p in view.planes) or not plane.quantisation.all():
+            return Finding.not_applicable(
+                "unusual_sampling", "Luma is not coded at the picture's full resolution."
+            )
+        if abs(rows * 8 - view.coded.shape[0]) > 16 or abs(columns * 8 - view.coded.shape[1]) > 16:
+            return Finding.not_applicable("unusual_sampling", "Coefficients and pixels differ in size.")
+        blocks = window_of(plane, view.coded)
+        if not blocks.usable.any():
+            return Finding.not_applicable(
+                "no_texture", "The picture is flat or clipped: nothing to judge by."
+            )
+        return _finding(found_ghost(blocks), blocks, (rows, columns), view)
+
+
+def window_of(plane: JpegPlane, coded: NDArray[np.uint8]) -> Blocks:
+    """The blocks to examine: all, or those in the middle of a large picture."""
+    rows, columns = plane.coefficients.shape[:2]
+    share = min(1.0, (MOST_BLOCKS / (rows * columns)) ** 0.5)
+    high, wide = max(SMALLEST, int(rows * share)), max(SMALLEST, int(columns * share))
+    top, left = (rows - high) // 2, (columns - wide) // 2
+    pixels = np.ascontiguousarray(coded[top * 8 : (top + high) * 8, left * 8 : (left + wide) * 8])
+    v, u = ghosts.FREQUENCIES.T
+    magnitudes = np.abs(plane.coefficients[top : top + high, left : left + wide, v, u].astype(np.int64))
+    clipped = doubles.clipped(pixels, high, wide) > 0
+    usable = (magnitudes > 0) & (magnitudes <= ghosts.MOST) & ~clipped[..., None]
+    strata = ghosts.classes(grid.luma(pixels), high, wide)
+    return Blocks(magnitudes, strata, usable, tuple(int(q) for q in plane.quantisation[v, u]), top, left)
+
+
+def found_ghost(blocks: Blocks) -> Ghost:
+    """Try first qualities on the histograms, and the best of them block by block."""
+    counts, scales, gained = [], [], []
+    for f, step in enumerate(blocks.steps):
+        kept = blocks.usable[..., f]
+        seen = ghosts.tally(blocks.magnitudes[..., f][kept], blocks.strata[..., f][kept])
+        scale = max(GAINS, key=lambda g, q=step, n=seen: float((n * np.log(ghosts.once(q, g) + 1e-9)).sum()))
+        counts.append(seen)
+        scales.append(scale)
+        gained.append(_gains(seen, step, scale))
+    table = np.array(gained)  # (F, COARSEST): nats by first step
+    own = np.where(table.max(axis=1) > OWN, table.argmax(axis=1) + 1, 0)
+    totals = {q: float(sum(table[f, s - 1] for f, s in enumerate(_steps(q)) if s)) for q in QUALITIES}
+    finalists = sorted(totals, key=lambda q: totals[q])[-FINALISTS:]
+    tried = [(q, _steps(q)) for q in finalists] + [(0, tuple(int(s) for s in own))]
+    return max((_ghost(blocks, counts, scales, q, steps) for q, steps in tried), key=lambda g: g.evidence)
+
+
+def _gains(seen: NDArray[np.int64], step: int, scale: float) -> NDArray[np.float64]:
+    """How much better two saves explain the counts than one, in nats, for each first step from 1."""
+    single = np.log(ghosts.once(step, scale) + 1e-9)
+    return np.array(
+        [
+            0.0
+            if first == step
+            else float((seen * (np.log(ghosts.twice(first, step, scale)) - single)).sum())
+            for first in range(1, ghosts.COARSEST + 1)
+        ]
+    )
+
+
+@cache
+def _steps(quality: int) -> tuple[int, ...]:
+    """Luma's steps at a quality, for each frequency that is looked at; 0 for one that is too coarse to model."""
+    table = np.array(scaled(quality)).reshape(8, 8)
+    return tuple(int(q) if q <= ghosts.COARSEST else 0 for q in table[tuple(ghosts.FREQUENCIES.T)])
+
+
+def _ghost(
+    blocks: Blocks, counts: list[NDArray[np.int64]], scales: list[float], quality: int, steps: tuple[int, ...]
+) -> Ghost:
+    """The map of one first save."""
+    ratio = np.zeros(blocks.usable.shape[:2])
+    for f, (first, step) in enumerate(zip(steps, blocks.steps, strict=True)):
+        if first in {0, step}:
+            continue
+        table, _ = ghosts.ratios(counts[f], first, step, scales[f])
+        index = np.clip(blocks.magnitudes[..., f] - 1, 0, ghosts.MOST - 1)
+        ratio += np.where(blocks.usable[..., f], table[blocks.strata[..., f], index], 0.0)
+    evidence = float(np.logaddexp(np.log(OUTSIDE) - ratio, np.log(1 - OUTSIDE)).sum())
+    return Ghost(quality, evidence - (0.0 if quality else FREE * np.count_nonzero(steps)), ratio)
+
+
+def _finding(ghost: Ghost, blocks: Blocks, shape: tuple[int, int], view: Image) -> Finding:
+    part = _outlines.strongest(ghost.ratio, BOUND)
+    strength = min(STRONGEST, part.strength) if part and part.cells.mean() <= WHOLE else 0.0
+    named = f"quality {ghost.quality}" if ghost.quality else "another maker's table"
+    if part is None or strength < FOUND:
+        text = (
+            f"No region lacks what an earlier save ({named}) left."
+            if ghost.evidence > FOUND
+            else ("No trace of an earlier save on the same grid that a region could lack.")
+        )
+        code = "ghost_consistent" if ghost.evidence > FOUND else "ghost_none"
+        return Finding(Outcome.SCORED, score=strength, reasons=(Reason(code, text),))
+    cells, ratio = np.zeros(shape, bool), np.zeros(shape)
+    inside = np.s_[
+        blocks.top : blocks.top + ghost.ratio.shape[0], blocks.left : blocks.left + ghost.ratio.shape[1]
+    ]
+    cells[inside], ratio[inside] = part.cells, ghost.ratio
+    text = f"A region lacks the ghost of an earlier save ({named}) that the rest of the picture carries."
+    return Finding(
+        Outcome.SCORED,
+        score=strength,
+        reasons=(Reason("ghost_missing_region", text),),
+        regions=_outlines.regions_of(cells, view, 8, strength),
+        heat=_outlines.heat_of(ratio, view.orientation, BOUND / 2),
+    )
