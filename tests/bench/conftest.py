@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from assay.bench import cells
+from assay.bench import cells, shortcuts
 from assay.media.decoder import Decoder
 from assay.media.operations import Server
 
@@ -40,10 +40,16 @@ def decoder_here(_zygote, descriptor: int, limits) -> Iterator[Decoder]:
 class _NoZygote:
     def __init__(self, *_: object) -> None: ...
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
     def close(self) -> None: ...
 
 
 @pytest.fixture
 def unjailed(monkeypatch) -> None:
-    monkeypatch.setattr(cells, "decoder", decoder_here)
-    monkeypatch.setattr(cells, "Zygote", _NoZygote)
+    for module in (cells, shortcuts):
+        monkeypatch.setattr(module, "decoder", decoder_here)
+        monkeypatch.setattr(module, "Zygote", _NoZygote)

@@ -89,6 +89,7 @@ def test_without_a_class_there_is_no_figure():
         assert not e.known
         assert math.isnan(e.low)
     assert not drawn.share(np.zeros(3, bool), fake=True).known
+    assert drawn.share_of_all(np.ones(3, bool)).value == 1.0
     assert not Resampling([], np.zeros(0, bool), replicates=10).auc(np.zeros(0)).known
 
 

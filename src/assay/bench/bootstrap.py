@@ -93,7 +93,7 @@ class Resampling:
     def sums(self, values: Floats, *, fake: bool) -> Floats:
         """Sum `values` (N, ...) of one class in every replicate; shape (replicates, ...)."""
         rows = self.fake == fake
-        kept = values[rows].reshape(int(rows.sum()), -1)
+        kept = values[rows].reshape(int(rows.sum()), math.prod(values.shape[1:]))
         by_source = np.zeros((self.sources(fake=fake), kept.shape[1]))
         np.add.at(by_source, self._place[rows], kept)
         return (self._draws[fake] @ by_source).reshape(-1, *values.shape[1:])

@@ -114,7 +114,7 @@ class Hands:
         """Compute all that a task wants; trouble with the sample becomes rows that say so."""
         yield Step("", DECODING)
         try:
-            source = self._source(task)
+            source = self.open(task)
         except SampleError as e:
             yield from self._unread(task, e)
             return
@@ -141,7 +141,14 @@ class Hands:
         for want in task.wants:
             yield from failures(want, e.code, e.message)
 
-    def _source(self, task: Task) -> Source:
+    def open(self, task: Task) -> Source:
+        """Decode a task's sample in the jail.
+
+        Raises
+        ------
+        SampleError
+            If it cannot be had.
+        """
         entry = task.entry
         with admit_path(str(entry.path), self._limits.size_bytes) as arrival:
             if arrival.sha256 != entry.sha256:

@@ -53,6 +53,24 @@ def about(order: Order, calibration: str) -> JSON:
     }
 
 
+def told_of(path: Path) -> JSON:
+    """Read what a scores file says it was made with.
+
+    Raises
+    ------
+    AssayError
+        If it is no scores file.
+    """
+    need_pyarrow()
+    from pyarrow import ArrowException, parquet
+
+    try:
+        told: JSON = json.loads((parquet.read_schema(path).metadata or {})[b"assay"])
+    except (OSError, ArrowException, KeyError, ValueError) as e:
+        raise AssayError(f"{path} is no scores file of `assay bench run`: {e}", code="bench") from e
+    return told
+
+
 def write_scores(path: Path, rows: Sequence[Scored], told: JSON) -> None:
     """Write one row a sample, laundering and detector."""
     pa = need_pyarrow()

@@ -180,7 +180,7 @@ def parts(columns: dict[str, list[Line]], grouping: str, *, most: int = 200) -> 
     bona fide samples alone has false alarms and no AUC.
     """
     of = GROUPINGS[grouping]
-    names = sorted({of(x) for lines in columns.values() for x in lines} - {""})
+    names = sorted({of(x) for lines in columns.values() for x in lines if not x.failed} - {""})
     made = []
     for name in names[:most]:
         own = {c: [x for x in lines if of(x) == name] for c, lines in columns.items()}

@@ -120,7 +120,7 @@ def _failure_lines(told: Told) -> Iterator[str]:
     if not found:
         return
     samples = len({name for name, _, _ in found})
-    yield f"{samples} samples failed, wholly or in part:"
+    yield f"{samples} sample{'s' * (samples != 1)} failed, wholly or in part:"
     for name, why, n in found[:SHOWN_FAILURES]:
         yield f"  {printable(name, limit=60)}: {printable(why, limit=120)} ({n} results)"
     if len(found) > SHOWN_FAILURES:

@@ -206,7 +206,7 @@ def _plain_progress() -> Callable[[int, int], None]:
             first = done
             click.echo(f"{total} results, {done} of them cached", err=True)
         tenth = 10 * done // total if total else 10
-        if tenth not in said and done > first:
+        if tenth not in said and tenth and done > first:
             said.add(tenth)
             left_s = (time.monotonic() - started) * (total - done) / (done - first)
             click.echo(f"{done} of {total}, about {left_s / 60:.0f} min left", err=True)
