@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import ImageFilter
 
 from assay.errors import AssayError
 from assay.range import reconstruct
 from assay.range.generator import Parent
-from assay.range.reconstruct import Reconstruct, decoded, decoders
+from assay.range.reconstruct import Reconstruct, decoded, decoders, spectrum_matched
 from assay.types import Kind
 
 
@@ -78,11 +79,41 @@ def test_the_maker_names_its_decoder_and_marks_every_pixel() -> None:
     assert made is not None
     assert made.parameters["decoder"] in decoders()
     assert made.parameters["decoder"] == f"{made.parameters['upsampling']}_{made.parameters['factor']}"
-    assert np.array_equal(made.pixels, decoded(host.pixels, made.parameters["decoder"]))
+    expected = decoded(host.pixels, made.parameters["decoder"])
+    if made.parameters["spectrum_matched"]:
+        expected = spectrum_matched(expected, host.pixels)
+    assert np.array_equal(made.pixels, expected)
     assert made.mask.all()
     assert made.mask.shape == (80, 70)
     assert made.parents == (host,)
     assert Reconstruct.kind is Kind.FULL_SYNTHESIS
+
+
+def test_about_half_of_the_spectra_are_matched() -> None:
+    host = parent(scene(32, 32))
+    drawn = [Reconstruct().make([host], np.random.default_rng(seed)) for seed in range(12)]
+    assert {m.parameters["spectrum_matched"] for m in drawn if m is not None} == {True, False}
+
+
+@pytest.mark.parametrize("size", [(96, 130), (61, 47)])
+def test_a_matched_spectrum_gives_back_the_detail_that_was_lost(size: tuple[int, int]) -> None:
+    pixels = np.clip(scene(*size) + np.random.default_rng(1).normal(0, 8, (*size, 3)), 0, 255).astype(
+        np.uint8
+    )
+    soft = np.asarray(Pillow.fromarray(pixels).filter(ImageFilter.BoxBlur(0.5)))
+    matched = spectrum_matched(soft, pixels)
+
+    def detail(p: NDArray[np.uint8]) -> float:
+        return float(np.abs(np.diff(p.astype(float), axis=1)).mean())
+
+    assert detail(soft) < 0.9 * detail(pixels)
+    assert detail(matched) == pytest.approx(detail(pixels), rel=0.05)
+    assert np.abs(matched.mean(axis=(0, 1)) - soft.mean(axis=(0, 1))).max() < 0.5
+
+
+def test_a_matched_spectrum_of_an_equal_picture_changes_nothing() -> None:
+    pixels = scene(40, 40)
+    assert np.array_equal(spectrum_matched(pixels, pixels), pixels)
 
 
 def test_the_same_draws_give_the_same_pixels_and_others_another_decoder() -> None:
