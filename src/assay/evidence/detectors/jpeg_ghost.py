@@ -24,7 +24,8 @@ from assay.types import Finding, Kind, Outcome, Reason
 SMALLEST = 12  # blocks on the shorter side
 MOST_BLOCKS = 40_000  # 2.5 MP: of larger pictures the middle is examined
 STRONGEST = 300.0  # bound of the score
-FOUND = 30.0  # nats
+FOUND = 70.0  # nats: see docs/detectors/jpeg_ghost.md
+SEEN = 30.0  # nats by which a ghost must explain the picture better than one save
 BOUND = 4.0  # nats of one block
 WHOLE = 0.5  # of the picture: what covers more is not a region
 QUALITIES = range(50, 100)
@@ -166,13 +167,13 @@ def _finding(ghost: Ghost, blocks: Blocks, shape: tuple[int, int], view: Image) 
     strength = min(STRONGEST, part.strength) if part and part.cells.mean() <= WHOLE else 0.0
     named = f"quality {ghost.quality}" if ghost.quality else "another maker's table"
     if part is None or strength < FOUND:
-        text = (
-            f"No region lacks what an earlier save ({named}) left."
-            if ghost.evidence > FOUND
-            else ("No trace of an earlier save on the same grid that a region could lack.")
-        )
-        code = "ghost_consistent" if ghost.evidence > FOUND else "ghost_none"
-        return Finding(Outcome.SCORED, score=strength, reasons=(Reason(code, text),))
+        if ghost.evidence > SEEN:
+            reason = Reason("ghost_consistent", f"No region lacks what an earlier save ({named}) left.")
+        else:
+            reason = Reason(
+                "ghost_none", "No trace of an earlier save on the same grid that a region could lack."
+            )
+        return Finding(Outcome.SCORED, score=strength, reasons=(reason,))
     cells, ratio = np.zeros(shape, bool), np.zeros(shape)
     inside = np.s_[
         blocks.top : blocks.top + ghost.ratio.shape[0], blocks.left : blocks.left + ghost.ratio.shape[1]
