@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
+ERODED = 3  # pixels that the library takes off the mask it is given
+RIM = 3.0  # pixels
 
 
 def moved(
@@ -52,23 +54,27 @@ def poisson(
     P. Perez, M. Gangnet, A. Blake, "Poisson image editing", ACM TOG 22(3), 2003, doi:10.1145/882262.882269.
     """
     kept = inside.copy()
-    kept[:2], kept[-2:], kept[:, :2], kept[:, -2:] = False, False, False, False  # it needs a border
+    edge = ERODED + 2  # it needs a border
+    kept[:edge], kept[-edge:], kept[:, :edge], kept[:, -edge:] = False, False, False, False
     if not kept.any():
         return host.copy()
-    x, y, w, h = cv2.boundingRect(kept.astype(np.uint8))
+    grown = cv2.dilate(kept.astype(np.uint8) * 255, np.ones((3, 3), np.uint8), iterations=ERODED)
+    x, y, w, h = cv2.boundingRect(grown)
     # A window around it gives the same answer sooner.
-    rows, columns = slice(max(0, y - 4), y + h + 4), slice(max(0, x - 4), x + w + 4)
-    part, below, mask = patch[rows, columns], host[rows, columns], kept[rows, columns]
-    left, top = x - columns.start, y - rows.start
+    window = np.s_[max(0, y - 4) : y + h + 4, max(0, x - 4) : x + w + 4]
+    left, top = x - max(0, x - 4), y - max(0, y - 4)
+    below = np.ascontiguousarray(host[window])
     cloned = cv2.seamlessClone(
-        np.ascontiguousarray(part),
-        np.ascontiguousarray(below),
-        mask.astype(np.uint8) * 255,  # a copy: it is overwritten
+        np.ascontiguousarray(patch[window]),
+        below,
+        grown[window].copy(),  # it is overwritten
         (left + w // 2, top + h // 2),
         cv2.NORMAL_CLONE,
     )
+    # The library solves for the whole box, and drifts a little outside of the mask too: the rim leads over to the host.
+    within = cv2.distanceTransform(kept[window].astype(np.uint8), cv2.DIST_L2, 5)
     out = host.copy()
-    out[rows, columns] = np.where(mask[..., None], cloned, below)
+    out[window] = alpha(np.asarray(cloned, np.uint8), below, np.clip(within / RIM, 0, 1).astype(np.float32))
     return out
 
 

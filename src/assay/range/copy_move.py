@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.range import blending, shapes
-from assay.range.generator import Made, Parent, changed
+from assay.range.generator import Made, Parent, changed, visible
 from assay.types import JSON, Kind
 
 OVERLAP = 0.1  # of the copy with what it was copied from, at most
@@ -45,7 +45,8 @@ class CopyMove:
             patch = np.clip(np.rint(patch * np.float32(drawn["gain"])), 0, 255).astype(np.uint8)
         pixels = blending.alpha(patch, host.pixels, shapes.feathered(inside, drawn["feather"]))
         parameters = drawn | {"from": shapes.polygon_of(part), "matrix": np.round(matrix, 6).tolist()}
-        return Made(pixels, changed(pixels, host.pixels, inside), inside, parameters, (host,))
+        made = Made(pixels, changed(pixels, host.pixels, inside), inside, parameters, (host,))
+        return visible(made)
 
     @staticmethod
     def _draw(rng: np.random.Generator) -> JSON:

@@ -195,6 +195,7 @@ def build(work: Work, n: int, jobs: int) -> Iterator[Made]:
         return
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
 
     # Fresh processes: forked ones would share the threads of what is imported here.
     pool = ProcessPoolExecutor(
@@ -204,6 +205,12 @@ def build(work: Work, n: int, jobs: int) -> Iterator[Made]:
         pending = [pool.submit(_make, index) for index in range(n)]
         for done in as_completed(pending):
             yield done.result()
+    except BrokenProcessPool as e:
+        raise AssayError(
+            "a process that made fakes was killed",
+            code="killed",
+            hint="Perhaps memory ran out: use fewer --jobs. The same command goes on where it was.",
+        ) from e
     finally:
         pool.shutdown(cancel_futures=True)
 

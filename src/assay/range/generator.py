@@ -69,6 +69,9 @@ BUILT_IN: tuple[tuple[str, str], ...] = (
     ("splice", "assay.range.splice:Splice"),
     ("copy_move", "assay.range.copy_move:CopyMove"),
     ("inpaint", "assay.range.inpaint:Inpaint"),
+    ("self_blend", "assay.range.self_blend:SelfBlend"),
+    ("face_swap", "assay.range.face_swap:FaceSwap"),
+    ("reconstruct", "assay.range.reconstruct:Reconstruct"),
 )
 
 
@@ -92,6 +95,12 @@ def generator(name: str) -> Generator:
     module, _, attribute = place.partition(":")
     made: Generator = getattr(importlib.import_module(module), attribute)()
     return made
+
+
+def visible(made: Made) -> Made | None:
+    """Pass on a fake that changed at least half of what it meant to: a patch of sky laid on sky is none."""
+    wanted = int(made.intended.sum())
+    return made if wanted and (made.mask & made.intended).sum() >= wanted / 2 else None
 
 
 def changed(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.range import blending, shapes
-from assay.range.generator import Made, Parent, changed
+from assay.range.generator import Made, Parent, changed, visible
 from assay.types import JSON, Kind
 
 LARGEST = {
@@ -18,6 +18,7 @@ LARGEST = {
     "navier_stokes": 0.06,
     "exemplar": 0.20,
 }  # share of the picture: the first two smear
+LOOSE = 5  # pixels: a hole is drawn wider than what is taken out, or its rim colours the fill
 SHIFTS = 400  # candidates of the exemplar fill
 
 
@@ -40,6 +41,7 @@ class Inpaint:
         if hole is None:
             return None
         if drawn["method"] == "exemplar":
+            hole |= shapes.ring(hole, LOOSE)
             found = _exemplar(host.pixels, hole, rng)
             if found is None:
                 return None
@@ -50,7 +52,8 @@ class Inpaint:
             level = blending.grain(host.pixels, shapes.ring(hole, 12))
             drawn["grain_level"] = round(level, 3)
             pixels = _grained(pixels, hole, level, rng)
-        return Made(pixels, changed(pixels, host.pixels, hole), hole, drawn, (host,))
+        made = Made(pixels, changed(pixels, host.pixels, hole), hole, drawn, (host,))
+        return visible(made)
 
     @staticmethod
     def _draw(rng: np.random.Generator) -> JSON:

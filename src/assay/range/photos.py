@@ -88,8 +88,9 @@ def _photo(folder: Path, path: str) -> Photo:
             width, height = height, width
         if min(width, height) < SMALLEST:
             raise Failed(f"smaller than {SMALLEST} pixels")
-        words = [str(exif.get(tag) or "").strip("\0 ") for tag in (MAKE, MODEL)]
-    camera = " ".join(" ".join(words).split())
+        make, model = (" ".join(str(exif.get(tag) or "").strip("\0 ").split()) for tag in (MAKE, MODEL))
+    # Some makers write their name into the model as well, some do not.
+    camera = model if make and model.lower().startswith(make.lower()) else f"{make} {model}".strip()
     return Photo(path, camera or os.path.splitext(path)[0], width, height)
 
 

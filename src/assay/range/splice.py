@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.range import blending, shapes
-from assay.range.generator import Made, Parent, changed
+from assay.range.generator import Made, Parent, changed, visible
 from assay.types import JSON, Kind
 
 TURNED = 0.5  # share of pastes that are scaled and turned; the others are shifted by whole pixels
@@ -46,7 +46,8 @@ class Splice:
         patch = blending.moved(donor.pixels, matrix, (width, height), drawn["interpolation"])
         pixels = _pasted(patch, inside, host.pixels, drawn)
         parameters = drawn | {"from": shapes.polygon_of(part), "matrix": np.round(matrix, 6).tolist()}
-        return Made(pixels, changed(pixels, host.pixels, inside), inside, parameters, (host, donor))
+        made = Made(pixels, changed(pixels, host.pixels, inside), inside, parameters, (host, donor))
+        return visible(made)
 
     @staticmethod
     def _draw(rng: np.random.Generator) -> JSON:

@@ -24,6 +24,8 @@ BAND = (
 )  # of the grid's DCT: over the slow changes of light, below what shrinking and JPEG take away
 KEY = 0x415353  # which coefficients carry which bit, with which sign
 STRENGTH = 2.2  # grey levels: deviation of the mark on a smooth ground
+MARGIN = 2.5  # deviations: how clearly every bit is to be read in the picture that is marked
+HEAVIEST, ROUNDS = 4.0, 6  # of a bit's weight, and of trying
 PRESENT = (
     6.0  # `detect`'s statistic from which a picture counts as marked; see docs/range.md for how often it errs
 )
@@ -51,19 +53,19 @@ def embed(pixels: NDArray[np.uint8], payload: int) -> NDArray[np.uint8]:
     """
     if not 0 <= payload < 1 << BITS:
         raise ValueError(f"a payload has {BITS} bits")
-    places, signs, _ = _carriers()
-    bits = (payload >> np.arange(BITS)) & 1
-    spectrum = np.zeros(SIDE * SIDE)
-    spectrum[places] = (2 * bits - 1)[:, None] * signs
-    pattern = cv2.idct(spectrum.reshape(SIDE, SIDE))
-    pattern /= pattern.std()
-    height, width = pixels.shape[:2]
-    stretched = cv2.resize(pattern.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    said = 2 * ((payload >> np.arange(BITS)) & 1) - 1
     luma = _luma(pixels)
     busy = cv2.GaussianBlur(np.abs(luma - cv2.GaussianBlur(luma, (0, 0), 2)), (0, 0), 4)
-    added = STRENGTH * np.clip(0.7 + busy / 6, 0.7, 2.5) * stretched
-    marked = np.clip(np.rint(pixels + added[..., None]), 0, 255)
-    return np.asarray(marked, np.uint8)
+    strength = STRENGTH * np.clip(0.7 + busy / 6, 0.7, 2.5)
+    weights = np.ones(BITS)
+    for _ in range(ROUNDS):
+        added = strength * _pattern(weights * said, luma.shape)
+        # A bit that the picture itself speaks against is laid in more strongly, until it is read with a margin.
+        weak = _correlations(luma + added) * said < MARGIN
+        if not weak.any():
+            break
+        weights[weak] = np.minimum(weights[weak] * 1.5, HEAVIEST)
+    return np.asarray(np.clip(np.rint(pixels + added[..., None]), 0, 255), np.uint8)
 
 
 def detect(pixels: NDArray[np.uint8]) -> tuple[float, int]:
@@ -80,16 +82,30 @@ def detect(pixels: NDArray[np.uint8]) -> tuple[float, int]:
     payload : int
         The bits that were read, whether there is a mark or not.
     """
+    z = _correlations(_luma(pixels))
+    payload = int(((z > 0).astype(np.int64) << np.arange(BITS)).sum())
+    return float(((z**2).sum() - BITS) / np.sqrt(2 * BITS)), payload
+
+
+def _pattern(weights: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """The mark of signed weights (32,), stretched to (H, W); deviation 1 where all weights are 1 or -1."""
+    places, signs, _ = _carriers()
+    spectrum = np.zeros(SIDE * SIDE)
+    spectrum[places] = weights[:, None] * signs * (SIDE / np.sqrt(places.size))
+    pattern = cv2.idct(spectrum.reshape(SIDE, SIDE)).astype(np.float32)
+    return np.asarray(cv2.resize(pattern, shape[1::-1], interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def _correlations(luma: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Correlate a luma (H, W) with each bit's carrier: (32,), of deviation 1 where there is no mark."""
     places, signs, rings = _carriers()
-    small = cv2.resize(_luma(pixels), (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float64)
+    small = cv2.resize(luma, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float64)
     found = cv2.dct(small - cv2.GaussianBlur(small, (0, 0), 3)).ravel()[places]
     # Pictures have most power in the slow changes, the mark has the same in all: each ring is brought to one level.
     size = np.abs(found)
     levels = np.array([np.median(size[rings == r]) for r in range(int(rings.max()) + 1)])
     found = np.clip(found / np.maximum(levels[rings], 1e-9), -4, 4)
-    z = (found * signs).sum(axis=1) / np.sqrt((found**2).sum(axis=1) + 1e-12)
-    payload = int(((z > 0).astype(np.int64) << np.arange(BITS)).sum())
-    return float(((z**2).sum() - BITS) / np.sqrt(2 * BITS)), payload
+    return np.asarray((found * signs).sum(axis=1) / np.sqrt((found**2).sum(axis=1) + 1e-12))
 
 
 def _luma(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
