@@ -37,7 +37,8 @@ def alike(k: int, _fake: bool) -> tuple[str, bytes]:
 
 
 def pngs(k: int, fake: bool) -> tuple[str, bytes]:
-    return (f"{k}.png", corpora.encoded(corpora.scene(k), "PNG")) if fake else alike(2 * (k + 1000), fake)
+    kind = "PNG" if fake else "JPEG"
+    return f"{k}.{kind.lower()}", corpora.encoded(corpora.scene(k), kind)
 
 
 def finer(k: int, fake: bool) -> tuple[str, bytes]:

@@ -12,7 +12,7 @@ from assay.bench import metrics
 from assay.bench.metrics import Floats, Reliability
 
 SIDE = 320.0  # of the plot's square, in units of the drawing
-LEFT, BELOW, ABOVE, RIGHT = 46.0, 40.0, 10.0, 14.0
+LEFT, BELOW, ABOVE, RIGHT = 58.0, 40.0, 10.0, 22.0
 MOST_POINTS = 300
 PROBITS = (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 COLOURS = 8  # classes c0 ... c7 of the style
@@ -98,7 +98,8 @@ def _chart(
     for name, (x, y) in curves.items():
         kind = "chance" if not name else f"c{named.index(name) % COLOURS}"
         if len(x):
-            parts.append(f'<polyline class="{kind}" points="{_points(across.place(x), up.place(y))}"/>')
+            thin = " thin" if dots is not None and name else ""
+            parts.append(f'<polyline class="{kind}{thin}" points="{_points(across.place(x), up.place(y))}"/>')
         if dots is not None and name:
             parts += _dots(across.place(x), up.place(y), dots[name], kind)
     return "".join([*parts, "</svg>"])

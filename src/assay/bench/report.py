@@ -22,6 +22,7 @@ from assay.errors import AssayError
 from assay.report.escape import printable
 
 MOST_FAILURES = 200
+MOST_OPEN = 16  # rows of a breakdown that are shown at once
 DASH = "\N{EN DASH}"
 TITLES = {
     "laundering": "By laundering",
@@ -220,19 +221,21 @@ def _legend(columns: Mapping[str, object]) -> str:
 def _breakdown(title: str, parts: Sequence[Part], told: Told) -> Iterator[str]:
     columns = [name for name in told.columns if any(name in p.figures for p in parts)]
     detectors = [name for name in columns if name != PANEL]
-    yield f'<h2>{title}</h2><div class="scroll"><table class="figures"><thead><tr><th></th>'
+    long = len(parts) > MOST_OPEN
+    yield f"<h2>{title}</h2>" + (f"<details><summary>Show {len(parts)} of them</summary>" if long else "")
+    yield '<div class="scroll"><table class="figures"><thead><tr><th></th>'
     if PANEL in columns:
         yield '<th class="number">False alarms</th><th class="number">Found</th><th class="number">Panel AUC</th>'
     yield "".join(f'<th class="number">{html.escape(name)} AUC</th>' for name in detectors)
     yield '<th class="number">n</th></tr></thead><tbody>'
     for part in parts:
         yield f"<tr>{''.join(_part_cells(part, columns, detectors))}</tr>"
-    yield "</tbody></table></div>"
+    yield "</tbody></table></div>" + ("</details>" if long else "")
     notes = []
     if any(p.against_all for p in parts):
         notes.append("* fakes alone: they stand against all bona fide renditions.")
     if title == TITLES["source"]:
-        notes.append("Within one source nothing is resampled: intervals stay open.")
+        notes.append("Of one source nothing can be drawn anew: its intervals stay open.")
     if notes:
         yield f'<p class="soft">{" ".join(notes)}</p>'
 

@@ -18,6 +18,7 @@ from assay.types import Label, Outcome
 from assay.verdict.calibration import SIZES, Calibration
 
 BREAKDOWN_REPLICATES = 300
+ALWAYS = ("laundering", "family", "generator", "size")  # groupings that are shown with one value, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ def summarise(
     with_metadata = {c: figures(lines, replicates=replicates) for c, lines in kept.items()}
     by = {g: parts(removed, g) for g in GROUPINGS}
     return Summary(
-        whole, with_metadata, {g: p for g, p in by.items() if len(p) > 1 or g == "laundering"}, removed
+        whole, with_metadata, {g: p for g, p in by.items() if len(p) > 1 or (p and g in ALWAYS)}, removed
     )
 
 
