@@ -7,6 +7,7 @@ Everything is drawn from the parent's own name.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from PIL import Image, ImageOps
 
 from assay.range import reconstruct
 
-PER_PARENT = {"people": 3, "scene": 3, "drawing": 1, "portrait": 1}  # pairs
-PORTRAITS = 4  # every so many-th is a parent
+PER_PARENT = {"people": 3, "scene": 2, "drawing": 1, "portrait": 1}  # pairs
+PORTRAITS = 8  # every so many-th is a parent
 SHORT, REGION = (160, 3000), (128, 640)  # pixels: short side of the scaled parent; sides of the cut region
 
 
@@ -28,7 +29,11 @@ def pairs(roots: dict[str, Path]) -> Iterator[tuple[corpus.Row, corpus.Pixels]]:
         if group.label != "bona_fide":
             continue
         step = PORTRAITS if group.content == "portrait" else 1
-        for path in corpus.files(group, roots)[::step]:
+        paths = corpus.files(group, roots)
+        named = Counter(p.name for p in paths)
+        for path in paths[::step]:
+            if named[path.name] > 1:  # a pair is known by its parent's name
+                continue
             with Image.open(path) as opened:
                 source = corpus.source_of(path, group, opened)
                 if decoders.learns(source):
@@ -46,7 +51,8 @@ def pair(
     known = reconstruct.decoders()
     decoder = known[(digest[8] + 3 * number) % len(known)]
     parent = region(picture, rng)
-    twin = Image.fromarray(reconstruct.decoded(np.asarray(parent), decoder))
+    pixels = np.asarray(parent)
+    twin = Image.fromarray(reconstruct.spectrum_matched(reconstruct.decoded(pixels, decoder), pixels))
     after = float(rng.uniform(0.5, 1)) if rng.random() < 0.5 else 1.0
     short = max(corpus.SMALLEST, round(min(parent.size) * after))
     kernel = corpus.FILTERS[int(rng.integers(len(corpus.FILTERS)))]

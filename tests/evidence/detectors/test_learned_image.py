@@ -11,18 +11,23 @@ from PIL import Image as Pillow
 
 from assay.evidence.detectors.learned_image import (
     ENCODER,
+    LAYER,
     SIDE,
     Head,
     LearnedImage,
+    Part,
+    pooled,
     reduced,
     shipped_head,
     tensor,
+    window,
 )
 from assay.evidence.models import session_options
-from assay.media.views import Image
+from assay.media.views import Image, upright
 from assay.types import Outcome
 
 SIZE = 512  # of the embedding
+WIDE = 2304  # of the pooled middle layer
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +37,7 @@ def sessions() -> dict[str, object]:
     onnxruntime = pytest.importorskip("onnxruntime")
     helper = onnx.helper
     matrix = np.random.default_rng(7).normal(size=(3 * 16 * 16, SIZE)).astype(np.float32)
+    ramp = np.linspace(0, 1, 197, dtype=np.float32).reshape(1, 197, 1)
     graph = helper.make_graph(
         [
             helper.make_node(
@@ -39,11 +45,15 @@ def sessions() -> dict[str, object]:
             ),
             helper.make_node("Flatten", ["pooled"], ["flat"]),
             helper.make_node("MatMul", ["flat", "matrix"], ["image_embeds"]),
+            helper.make_node("Mul", ["flat", "ramp"], [LAYER]),  # (1, 768) by (1, 197, 1)
         ],
         "tiny",
         [helper.make_tensor_value_info("pixel_values", 1, [1, 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info("image_embeds", 1, [1, SIZE])],
-        [onnx.numpy_helper.from_array(matrix, "matrix")],
+        [
+            helper.make_tensor_value_info("image_embeds", 1, [1, SIZE]),
+            helper.make_tensor_value_info(LAYER, 1, [1, 197, 768]),
+        ],
+        [onnx.numpy_helper.from_array(matrix, "matrix"), onnx.numpy_helper.from_array(ramp, "ramp")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return {ENCODER: onnxruntime.InferenceSession(model.SerializeToString(), session_options())}
@@ -67,7 +77,11 @@ def test_a_picture_gets_a_finite_score_and_a_reason(detector: LearnedImage) -> N
     finding = detector.examine(Image(coded=blobs(300, 400)))
     assert finding.outcome is Outcome.SCORED
     assert finding.score is not None
-    assert finding.reasons[0].code in {"learned_synthetic_like", "learned_nothing"}
+    assert finding.reasons[0].code in {
+        "learned_synthetic_like",
+        "learned_decoder_traces",
+        "learned_nothing",
+    }
 
 
 def test_the_same_picture_gets_the_same_score_and_stays_as_it_was(detector: LearnedImage) -> None:
@@ -99,13 +113,65 @@ def test_a_flat_picture_is_not_applicable(detector: LearnedImage) -> None:
     assert finding.reasons[0].code == "too_flat"
 
 
-def test_the_words_follow_the_heads_notable_score(sessions: dict[str, object]) -> None:
+def head(look: float, traces: float, notable: float) -> Head:
+    return Head(Part(np.zeros(SIZE), look), Part(np.zeros(WIDE), traces), notable)
+
+
+def test_the_words_follow_the_heads_notable_score_and_its_stronger_part(sessions: dict[str, object]) -> None:
     view = Image(coded=blobs(300, 400))
-    for notable, code in ((0.0, "learned_synthetic_like"), (2.0, "learned_nothing")):
-        head = Head(np.zeros(SIZE), bias=1.0, notable=notable)
-        finding = LearnedImage(sessions, head).examine(view)  # type: ignore[arg-type]
-        assert finding.score == 1.0
+    for given, code in (
+        (head(3, 0, 1.9), "learned_synthetic_like"),
+        (head(1, 4, 1.9), "learned_decoder_traces"),
+        (head(1, 4, 2.1), "learned_nothing"),
+    ):
+        finding = LearnedImage(sessions, given).examine(view)  # type: ignore[arg-type]
+        assert finding.score == pytest.approx(2.0, abs=1e-9)
         assert finding.reasons[0].code == code
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_window_turned_is_the_turned_pictures_window_in_content(orientation: int) -> None:
+    view = Image(coded=blobs(300, 400), orientation=orientation)
+    assert np.sort(window(view.coded, orientation), axis=None).shape == (SIDE * SIDE * 3,)
+    assert np.array_equal(window(view.coded, orientation), upright(window(view.coded), orientation))
+
+
+def test_a_window_is_cut_and_not_resized() -> None:
+    picture = noise(300, 500)
+    cut = window(picture)
+    assert cut.shape == (SIDE, SIDE, 3)
+    assert any(
+        np.array_equal(cut, picture[y : y + SIDE, x : x + SIDE]) for y in (0, 38, 76) for x in (0, 138, 276)
+    )
+
+
+def test_the_window_goes_where_the_detail_is() -> None:
+    picture = np.full((600, 700, 3), 90, np.uint8)
+    picture[376:, 476:] = noise(224, 224)
+    assert np.array_equal(window(picture), picture[376:, 476:])
+    picture[:224, :224] = np.where(np.arange(224)[:, None, None] < 112, 0, 255)  # one hard edge wins nothing
+    assert np.array_equal(window(picture), picture[376:, 476:])
+
+
+def test_a_small_pictures_window_is_its_largest_square_enlarged() -> None:
+    picture = blobs(100, 180)
+    expected = [
+        Pillow.fromarray(picture[:, x : x + 100]).resize((SIDE, SIDE), Pillow.Resampling.BICUBIC)
+        for x in (0, 40, 80)
+    ]
+    assert any(np.array_equal(window(picture), e) for e in expected)
+
+
+def test_pooling_takes_inner_and_outer_means_and_the_spread() -> None:
+    tokens = np.zeros((197, 768), np.float32)
+    tokens[1:] = 1
+    tokens[0] = 99  # the class token does not count
+    grid = tokens[1:].reshape(14, 14, 768)
+    grid[5:8, 5:8] = 3
+    inner, outer, spread = pooled(tokens).reshape(3, 768)
+    assert np.allclose(inner, 1 + 2 * 9 / 72)
+    assert np.allclose(outer, 1)
+    assert np.allclose(spread, tokens[1:].std(axis=0))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -134,18 +200,21 @@ def test_the_encoders_input_is_normalised_per_channel() -> None:
     assert x[0, :, 0, 0] == pytest.approx([1.9303, 2.0749, 2.1459], abs=1e-3)
 
 
-def test_the_score_ignores_the_embeddings_length() -> None:
-    head = Head(np.arange(4.0), bias=0.5, notable=0.0)
-    direction = np.array([1, 2, 3, 4], np.float32)
-    assert head.score(direction) == pytest.approx(head.score(7 * direction))
-    assert head.score(np.zeros(4, np.float32)) == 0.5
+def test_the_look_ignores_the_embeddings_length() -> None:
+    judge = Head(Part(np.arange(4.0), 0.5), Part(np.zeros(2), 0.0), 0.0)
+    direction, middle = np.array([1, 2, 3, 4], np.float32), np.zeros(2, np.float32)
+    assert judge.scores(direction, middle) == pytest.approx(judge.scores(7 * direction, middle))
+    assert judge.scores(np.zeros(4, np.float32), middle) == (0.5, 0.0)
 
 
 def test_the_shipped_head_fits_the_encoder() -> None:
-    head = shipped_head()
-    assert head.weight.shape == (SIZE,)
-    assert np.isfinite(head.weight).all()
-    assert np.isfinite([head.bias, head.notable]).all()
+    shipped = shipped_head()
+    assert shipped.last.weight.shape == (SIZE,)
+    assert shipped.middle.weight.shape == (WIDE,)
+    assert all(
+        np.isfinite(part.weight).all() and part.weight.any() for part in (shipped.last, shipped.middle)
+    )
+    assert np.isfinite([shipped.last.bias, shipped.middle.bias, shipped.notable]).all()
 
 
 @pytest.mark.slow  # where the weights are
@@ -165,3 +234,22 @@ def test_the_real_encoder_tells_generated_portraits_from_camera_scenes() -> None
         return [f.score for p in opened if (f := detector.examine(Image(coded=p))).score is not None]
 
     assert np.median(scores("fake/sd3_portraits")) > np.median(scores("bona_fide/camera"))
+
+
+@pytest.mark.slow  # where the weights are
+@pytest.mark.shared
+def test_a_reconstruction_shows_more_traces_than_its_parent() -> None:
+    from assay.evidence.models import path_of, sessions
+    from assay.range.reconstruct import decoded
+
+    shared = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "images"
+    folder = Path("~/.local/share/assay/models").expanduser()
+    if not shared.is_dir() or path_of(ENCODER, folder) is None:
+        pytest.skip("needs ../shared/data and the pulled encoder")
+    detector, higher = LearnedImage(sessions([ENCODER], folder)), []
+    for path in sorted((shared / "bona_fide/camera").iterdir())[:60:10]:
+        with Pillow.open(path) as opened:
+            parent = np.asarray(opened.convert("RGB"))[:320, :400]
+        scores = [detector.examine(Image(coded=p)).score for p in (parent, decoded(parent, "transposed_4"))]
+        higher.append(scores[1] > scores[0])  # type: ignore[operator]
+    assert np.mean(higher) > 0.8

@@ -1,4 +1,8 @@
-"""Synthetic pictures as a frozen CLIP encoder sees them, judged by a small linear head of our own."""
+"""Synthetic pictures as a frozen CLIP encoder sees them, judged by two small linear maps of our own.
+
+The encoder's last layer describes what the whole picture looks like; a middle layer, on a window at the picture's own
+resolution, what the decoder of a generator leaves behind.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,10 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 ENCODER = "clip_vit_b16_int8"
+LAYER = "/vision_model/encoder/layers.7/Add_1_output_0"  # tokens after block 8 of 12, (1, 197, 768)
 SIDE = 224  # pixels: what the encoder takes
+LOOK = 2 / 3  # share of the last layer's score in the sum, the rest is the middle layer's
+PATCHES = 14  # a side, of 16 pixels each
 SMALLEST = 64  # pixels of the short side; nothing smaller was trained or measured
 LONGEST = 4.0  # long side over short side
 FLATTEST = 2.0  # grey levels: standard deviation of the reduced picture
@@ -51,6 +58,62 @@ def reduced(pixels: NDArray[np.uint8], orientation: int = 1) -> NDArray[np.uint8
     return np.ascontiguousarray(upright(np.asarray(small), orientation))
 
 
+def window(pixels: NDArray[np.uint8], orientation: int = 1) -> NDArray[np.uint8]:
+    """Cut the encoder's square out of a picture without resizing it: fine traces of a decoder do not survive a squash.
+
+    Of nine places on a 3 x 3 grid the one with the most detail is taken. A picture with a side below 224 gives the
+    largest square, enlarged.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (H, W, 3)
+        As coded, sRGB-like. Not modified.
+    orientation : int
+        EXIF orientation, 1 to 8; applied to the square.
+
+    Returns
+    -------
+    square : ndarray of uint8, shape (224, 224, 3)
+        Upright.
+    """
+    side = min(SIDE, *pixels.shape[:2])
+    rows, columns = ([0, (n - side) // 2, n - side] for n in pixels.shape[:2])
+    places = dict.fromkeys(
+        (y, x) for y in (rows[1], rows[0], rows[2]) for x in (columns[1], columns[0], columns[2])
+    )
+    y, x = max(places, key=lambda p: _detail(pixels[p[0] : p[0] + side, p[1] : p[1] + side, 1]))
+    square = np.ascontiguousarray(pixels[y : y + side, x : x + side])
+    if side < SIDE:
+        square = np.asarray(Pillow.fromarray(square).resize((SIDE, SIDE), Pillow.Resampling.BICUBIC))
+    return np.ascontiguousarray(upright(square, orientation))
+
+
+def _detail(green: NDArray[np.uint8]) -> float:
+    """Mean difference of neighbours; each counts at most 16 grey levels, so that one hard edge does not win."""
+    wide = green.astype(np.int16)
+    return float(sum(np.minimum(np.abs(np.diff(wide, axis=axis)), 16).mean() for axis in (0, 1)))
+
+
+def pooled(tokens: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average the tokens of a middle layer.
+
+    Parameters
+    ----------
+    tokens : ndarray of float32, shape (197, 768)
+        The class token, then 14 x 14 patches in rows.
+
+    Returns
+    -------
+    features : ndarray of float32, shape (2304,)
+        Mean of the inner 9 x 8 patches, mean of the others, standard deviation over all.
+    """
+    grid = tokens[1:].reshape(PATCHES, PATCHES, -1)
+    inner = np.zeros((PATCHES, PATCHES), bool)
+    inner[3:12, 3:11] = True
+    parts = (grid[inner].mean(axis=0), grid[~inner].mean(axis=0), tokens[1:].std(axis=0))
+    return np.concatenate(parts).astype(np.float32)
+
+
 def tensor(square: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Normalise a (224, 224, 3) picture into the encoder's input, shape (1, 3, 224, 224)."""
     scaled = (square.astype(np.float32) / np.float32(255) - MEAN) / DEVIATION
@@ -58,20 +121,31 @@ def tensor(square: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """A linear head on the encoder's embedding, scaled to length one."""
+class Part:
+    """One linear map to a score, which counts in standard deviations of bona fide pictures above their mean."""
 
     weight: NDArray[np.float64]  # (D,)
     bias: float
+
+    def score(self, features: NDArray[np.float32]) -> float:
+        # A sum, not a product of vectors: that one's order depends on the machine.
+        return float((features.astype(np.float64) * self.weight).sum() + self.bias)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The maps of both layers."""
+
+    last: Part
+    middle: Part
     notable: (
         float  # score that 1 % of bona fide pictures reach, out of fold: where the reason changes its words
     )
 
-    def score(self, embedding: NDArray[np.float32]) -> float:
-        """Log odds between the training set's classes, higher for synthetic; no probability, no calibrated weight."""
-        wide = embedding.astype(np.float64)
-        length = float(np.sqrt((wide * wide).sum()))
-        return float((wide * self.weight).sum() / length + self.bias) if length > 0 else self.bias
+    def scores(self, last: NDArray[np.float32], middle: NDArray[np.float32]) -> tuple[float, float]:
+        """Each in standard deviations of bona fide pictures, higher for synthetic; no calibrated weight."""
+        length = float(np.sqrt((last.astype(np.float64) ** 2).sum()))
+        return self.last.score(last / np.float32(length or 1.0)), self.middle.score(middle)
 
 
 @cache
@@ -79,19 +153,23 @@ def shipped_head() -> Head:
     """The head that lies in the package."""
     with resources.files("assay.evidence.weights").joinpath("learned_image.npz").open("rb") as file:
         stored = np.load(file, allow_pickle=False)
-        return Head(stored["weight"].astype(np.float64), float(stored["bias"]), float(stored["notable"]))
+        last, middle = (
+            Part(stored[name].astype(np.float64), float(bias))
+            for name, bias in zip(("last", "middle"), stored["biases"], strict=True)
+        )
+        return Head(last, middle, float(stored["notable"]))
 
 
 class LearnedImage:
-    """Does the picture as a whole look like those of the generators that the head was trained on?"""
+    """Does the picture look like those of known generators, or carry the traces of a learned decoder?"""
 
     card: ClassVar[Card] = Card(
         name="learned_image",
-        version=1,
+        version=2,
         reads=Image,
         family="learned",
         claims=frozenset({Kind.FULL_SYNTHESIS}),
-        summary="Compares the look of the whole picture with pictures of three image generators and with photographs.",
+        summary="Compares the picture's look, and the fine traces in it, with generated pictures and with photographs.",
         source="doi:10.48550/arXiv.2302.10174 (Ojha, Li, Lee: frozen CLIP features and a linear head)",
         licence="Apache-2.0 (head); MIT (encoder)",
         models=(ENCODER,),
@@ -101,7 +179,7 @@ class LearnedImage:
     def __init__(self, sessions: Mapping[str, InferenceSession], head: Head | None = None) -> None:
         self._encoder = sessions[ENCODER]
         self._input: str = self._encoder.get_inputs()[0].name
-        self._output: str = self._encoder.get_outputs()[0].name
+        self._last: str = self._encoder.get_outputs()[0].name
         self._head = head or shipped_head()
 
     def examine(self, view: Image, /) -> Finding:
@@ -117,25 +195,37 @@ class LearnedImage:
             return Finding.not_applicable(
                 "too_flat", "The picture is of nearly one tone: there is nothing to compare."
             )
-        score = self._head.score(self.embedding(square))
-        return Finding(Outcome.SCORED, score, (_reason(score, self._head.notable),))
+        last, _ = self.layers(square)
+        _, middle = self.layers(window(view.coded, view.orientation))
+        look, traces = self._head.scores(last, middle)
+        score = LOOK * look + (1 - LOOK) * traces
+        return Finding(Outcome.SCORED, score, (_reason(score, look, traces, self._head.notable),))
 
-    def embedding(self, square: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The encoder's description of one reduced picture, shape (D,). One at a time: batches change the numbers."""
-        answer: list[Any] = self._encoder.run([self._output], {self._input: tensor(square)})
-        return np.asarray(answer[0][0], np.float32)
+    def layers(self, square: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The embedding, shape (512,), and the pooled tokens of the middle layer, shape (2304,), from one pass.
+
+        One picture at a time: batches change the numbers.
+        """
+        answers: list[Any] = self._encoder.run([self._last, LAYER], {self._input: tensor(square)})
+        return np.asarray(answers[0][0], np.float32), pooled(np.asarray(answers[1][0], np.float32))
 
 
-def _reason(score: float, notable: float) -> Reason:
-    if score >= notable:
+def _reason(score: float, look: float, traces: float, notable: float) -> Reason:
+    if score < notable:
         return Reason(
-            "learned_synthetic_like",
-            "As a whole the picture looks more like those of known image generators than like photographs. "
-            "This is an impression of style and content: it points at no place, and studio pictures, drawings and heavy "
-            "retouching can give it too.",
+            "learned_nothing",
+            "The picture as a whole does not stand out from photographs. That clears nothing: small edits, face swaps and "
+            "generators that were not learned look the same here.",
+        )
+    if traces > look:
+        return Reason(
+            "learned_decoder_traces",
+            "The fine texture of the picture resembles what the decoders of image generators leave behind, more than it "
+            "resembles that of photographs. Upscaling and denoising by a neural network can leave the same.",
         )
     return Reason(
-        "learned_nothing",
-        "The picture as a whole does not stand out from photographs. That clears nothing: small edits, face swaps and "
-        "generators that were not learned look the same here.",
+        "learned_synthetic_like",
+        "As a whole the picture looks more like those of known image generators than like photographs. "
+        "This is an impression of style and content: it points at no place, and studio pictures, drawings and heavy "
+        "retouching can give it too.",
     )
