@@ -21,6 +21,13 @@ BUILT_IN = (
     "assay.evidence.detectors.container_structure:ContainerStructure",
     "assay.evidence.detectors.jpeg_grid:JpegGrid",
     "assay.evidence.detectors.double_jpeg:DoubleJpeg",
+    "assay.evidence.detectors.jpeg_ghost:JpegGhost",
+    "assay.evidence.detectors.noise_level:NoiseLevel",
+    "assay.evidence.detectors.copy_move:CopyMove",
+    "assay.evidence.detectors.demosaicing:Demosaicing",
+    "assay.evidence.detectors.resampling:Resampling",
+    "assay.evidence.detectors.upsampling_spectrum:UpsamplingSpectrum",
+    "assay.evidence.detectors.invisible_watermark:InvisibleWatermark",
     "assay.evidence.detectors.learned_image:LearnedImage",
 )
 
