@@ -20,13 +20,16 @@ import numpy as np
 from heads import (
     BINS,
     BUDGET,
+    FOLDS,
     MIDDLE,
+    STRENGTH,
     Family,
     Floats,
     Heads,
     Mask,
     Set,
     family,
+    fit,
     fit_part,
     prepared,
     rescaled,
@@ -117,6 +120,7 @@ def measure(data: Set, fitted: dict[str, Family]) -> None:
     """Print the tables of the model card."""
     _generators(data, fitted)
     _pairs(data, fitted)
+    _pairs_alone(data)
     _content(data, fitted)
     _false_alarms(data, fitted[""])
 
@@ -191,6 +195,30 @@ def _pairs(data: Set, fitted: dict[str, Family]) -> None:
     for name in PARTS:
         scores = np.where(data.pair, unseen[name], part(fitted[""], name))
         print(f"kind unseen | {name} | {interval(data, scores, f, b)}", flush=True)
+
+
+def _pairs_alone(data: Set) -> None:
+    """What reconstructions alone teach: to know other reconstructions, and little or the reverse about generators."""
+    print(
+        "\nheads fitted on reconstruction pairs alone, kind and source unseen | AUC | pairs in order or recall | n"
+    )
+    for name in STRENGTH:
+        x, scores = getattr(data, name), np.zeros(len(data.rows))
+        for fold in range(FOLDS):
+            own = data.fold == fold
+            for kind in (*KINDS, ""):  # "" for pictures, whose heads saw every kind
+                left = without(data, f"reconstruct:{kind}") if kind else np.zeros(len(own), bool)
+                chosen = data.pair & ~own & ~left
+                part_ = fit(x[chosen], data.fake[chosen], np.ones(int(chosen.sum())), STRENGTH[name])
+                raw = x @ part_.weight + part_.bias
+                scale = raw[own & data.matched & ~data.fake]
+                asked = own & (left if kind else ~data.pair)
+                scores[asked] = ((raw - scale.mean()) / scale.std())[asked]
+        print(f"{name} | reconstructions / their parents | {in_pairs(data, scores, data.pair)}", flush=True)
+        for generator, content in AGAINST:
+            f = data.matched & (data.set == generator)
+            b = data.matched & ~data.fake & (data.content == content)
+            print(f"{name} | {generator} / {content} | {interval(data, scores, f, b)}", flush=True)
 
 
 def _content(data: Set, fitted: dict[str, Family]) -> None:

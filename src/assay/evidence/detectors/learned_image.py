@@ -1,7 +1,7 @@
 """Synthetic pictures as a frozen CLIP encoder sees them, judged by two small linear maps of our own.
 
 The encoder's last layer describes what the whole picture looks like; a middle layer, on a window at the picture's own
-resolution, what the decoder of a generator leaves behind.
+resolution, its texture.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def reduced(pixels: NDArray[np.uint8], orientation: int = 1) -> NDArray[np.uint8
 
 
 def window(pixels: NDArray[np.uint8], orientation: int = 1) -> NDArray[np.uint8]:
-    """Cut the encoder's square out of a picture without resizing it: fine traces of a decoder do not survive a squash.
+    """Cut the encoder's square out of a picture without resizing it: fine texture does not survive a squash.
 
     Of nine places on a 3 x 3 grid the one with the most detail is taken. A picture with a side below 224 gives the
     largest square, enlarged.
@@ -161,7 +161,7 @@ def shipped_head() -> Head:
 
 
 class LearnedImage:
-    """Does the picture look like those of known generators, or carry the traces of a learned decoder?"""
+    """Does the picture look like those of known generators, as a whole or in its texture?"""
 
     card: ClassVar[Card] = Card(
         name="learned_image",
@@ -169,7 +169,7 @@ class LearnedImage:
         reads=Image,
         family="learned",
         claims=frozenset({Kind.FULL_SYNTHESIS}),
-        summary="Compares the picture's look, and the fine traces in it, with generated pictures and with photographs.",
+        summary="Compares the picture's look and its fine texture with generated pictures and with photographs.",
         source="doi:10.48550/arXiv.2302.10174 (Ojha, Li, Lee: frozen CLIP features and a linear head)",
         licence="Apache-2.0 (head); MIT (encoder)",
         models=(ENCODER,),
@@ -197,9 +197,9 @@ class LearnedImage:
             )
         last, _ = self.layers(square)
         _, middle = self.layers(window(view.coded, view.orientation))
-        look, traces = self._head.scores(last, middle)
-        score = LOOK * look + (1 - LOOK) * traces
-        return Finding(Outcome.SCORED, score, (_reason(score, look, traces, self._head.notable),))
+        look, texture = self._head.scores(last, middle)
+        score = LOOK * look + (1 - LOOK) * texture
+        return Finding(Outcome.SCORED, score, (_reason(score, look, texture, self._head.notable),))
 
     def layers(self, square: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The embedding, shape (512,), and the pooled tokens of the middle layer, shape (2304,), from one pass.
@@ -210,18 +210,18 @@ class LearnedImage:
         return np.asarray(answers[0][0], np.float32), pooled(np.asarray(answers[1][0], np.float32))
 
 
-def _reason(score: float, look: float, traces: float, notable: float) -> Reason:
+def _reason(score: float, look: float, texture: float, notable: float) -> Reason:
     if score < notable:
         return Reason(
             "learned_nothing",
             "The picture as a whole does not stand out from photographs. That clears nothing: small edits, face swaps and "
             "generators that were not learned look the same here.",
         )
-    if traces > look:
+    if texture > look:
         return Reason(
-            "learned_decoder_traces",
-            "The fine texture of the picture resembles what the decoders of image generators leave behind, more than it "
-            "resembles that of photographs. Upscaling and denoising by a neural network can leave the same.",
+            "learned_texture_like",
+            "The fine texture of the picture, seen at its own resolution, resembles that of generated pictures more than "
+            "that of photographs. Drawings, heavy retouching and unusual cameras can have such a texture too.",
         )
     return Reason(
         "learned_synthetic_like",
