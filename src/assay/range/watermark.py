@@ -18,17 +18,12 @@ if TYPE_CHECKING:
 VERSION = 1
 BITS = 32
 SIDE = 256  # pixels of the square grid that every picture is stretched to
-BAND = (
-    6.0,
-    60.0,
-)  # of the grid's DCT: over the slow changes of light, below what shrinking and JPEG take away
+BAND = (6.0, 60.0)  # of the grid's DCT: above the changes of light, below what shrinking and JPEG take away
 KEY = 0x415353  # which coefficients carry which bit, with which sign
 STRENGTH = 2.2  # grey levels: deviation of the mark on a smooth ground
-MARGIN = 2.5  # deviations: how clearly every bit is to be read in the picture that is marked
-HEAVIEST, ROUNDS = 4.0, 6  # of a bit's weight, and of trying
-PRESENT = (
-    6.0  # `detect`'s statistic from which a picture counts as marked; see docs/range.md for how often it errs
-)
+MARGIN = 1.2  # deviations: how clearly every bit is to be read in the picture that is marked
+HEAVIEST, ROUNDS = 3.0, 5  # of a bit's weight, and of trying
+PRESENT = 6.0  # of `detect`: from here on a picture counts as marked; docs/range.md says how often that errs
 
 
 def embed(pixels: NDArray[np.uint8], payload: int) -> NDArray[np.uint8]:
