@@ -62,9 +62,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A pair to be made, or an untouched picture whose faces are measured."""
+    """A pair to be made; or, of a camera that tests, number 0: a picture whose faces are measured untouched."""
 
     group: str
+    person: str
     path: Path
     number: int
     half: str
@@ -75,10 +76,18 @@ class Job:
 
 
 class Faces:
-    """The face networks, and what they found: a picture's mesh is wanted again as a donor."""
+    """The face networks."""
 
     def __init__(self, detector: Session, mesh: Session) -> None:
         self._detector, self._mesh = detector, mesh
+        self._last: tuple[Path, Pixels, list[tuple[float, Mesh]]] | None = None
+
+    def of(self, path: Path) -> tuple[Pixels, list[tuple[float, Mesh]]]:
+        """A picture and its faces; the last one is remembered."""
+        if self._last is None or self._last[0] != path:
+            pixels = opened(path)
+            self._last = (path, pixels, self.all(pixels))
+        return self._last[1:]
 
     def all(self, pixels: Pixels) -> list[tuple[float, Mesh]]:
         found = faces.detect(pixels, self._detector, smallest=SMALLEST - 12)
@@ -90,26 +99,38 @@ def groups(path: Path) -> list[Group]:
     return [Group(name=n, **g) for n, g in tomllib.loads(path.read_text("utf-8")).items()]
 
 
-def half(group: str, path: Path) -> str:
-    """Persons whose digest is even train, odd ones test; `learned_image` splits by the same text."""
-    digest = hashlib.sha256(f"{group}:{path.stem}".encode()).hexdigest()
-    return "train" if int(digest, 16) % 2 == 0 else "test"
+def owner(group: Group, path: Path) -> str:
+    """Who must not be on both sides: the person, or the camera's make and model; as `learned_image` writes it."""
+    if group.content != "camera":
+        return f"{group.name}:{path.stem}"
+    with Image.open(path) as picture:
+        exif = picture.getexif()
+    return "camera:" + " ".join(str(exif.get(tag, "")).strip("\0 ") for tag in (271, 272))
+
+
+def half(source: str) -> str:
+    """Persons and cameras whose digest is even train, odd ones test."""
+    return "train" if int(hashlib.sha256(source.encode()).hexdigest(), 16) % 2 == 0 else "test"
 
 
 def jobs(listed: list[Group], media: Path) -> list[Job]:
-    """All pairs, in an order of which every beginning is a fair sample."""
+    """All pairs, the camera's few first, then in an order of which every beginning is a fair sample."""
     wanted: list[Job] = []
     for group in listed:
-        paths = sorted((media / group.folder).iterdir())
+        paths = sorted(p for p in (media / group.folder).iterdir() if p.is_file())
+        owners = {p: owner(group, p) for p in paths}
         for which, persons, number in (
             ("train", group.train, group.pairs),
             ("test", group.test, group.tests),
         ):
-            mine = sorted((p for p in paths if half(group.name, p) == which), key=_scrambled)[:persons]
-            if group.content == "camera":
-                mine = [p for p in paths if p.is_file()] if which == "test" else []
-            wanted += [Job(group.name, p, n, which) for p in mine for n in range(number)]
-    return sorted(wanted, key=lambda j: hashlib.sha256(j.name.encode()).digest())
+            mine = sorted((p for p in paths if half(owners[p]) == which), key=_scrambled)[:persons]
+            wanted += [Job(group.name, owners[p], p, n, which) for p in mine for n in range(number)]
+    return sorted(wanted, key=_order)
+
+
+def _order(job: Job) -> tuple[bool, str, bytes]:
+    camera = job.group == "camera"  # picture by picture: finding their faces takes long
+    return not camera, job.path.name if camera else "", hashlib.sha256(job.name.encode()).digest()
 
 
 def _scrambled(path: Path) -> bytes:
@@ -119,12 +140,14 @@ def _scrambled(path: Path) -> bytes:
 def made(job: Job, group: Group, all_jobs: list[Job], see: Faces) -> Iterator[tuple[Row, Pixels]]:
     """Crops of one job: a pair; or every large face of a camera's picture, as it is and degraded."""
     rng = np.random.default_rng(list(hashlib.sha256(job.name.encode()).digest()[:8]))
-    if group.content == "camera":
+    camera = group.content == "camera"
+    if camera and job.half == "test" and job.number == 0:
         yield from _untouched(job, see, rng)
         return
     others = [j.path for j in all_jobs if j.group == job.group and j.half == job.half and j.path != job.path]
-    for _ in range(ATTEMPTS):
-        start = _sized(opened(job.path), group, see, rng)
+    picture, found = see.of(job.path) if camera else (opened(job.path), [])
+    for _ in range(ATTEMPTS if found or not camera else 0):
+        start = _sized(_around_one(picture, found, rng) if camera else picture, group, see, rng)
         if start is None:
             continue
         host, side, mesh = start
@@ -132,7 +155,7 @@ def made(job: Job, group: Group, all_jobs: list[Job], see: Faces) -> Iterator[tu
         if blended is None:
             continue
         name, steps = drawn_degradation(rng)
-        row = {"set": job.group, "person": f"{job.group}:{job.path.stem}", "half": job.half, "pair": job.name}
+        row = {"set": job.group, "person": job.person, "half": job.half, "pair": job.name}
         for label, pixels in (("bona_fide", blended.host), ("fake", blended.pixels)):
             sent = degraded(pixels, steps)
             yield (
@@ -150,11 +173,8 @@ def made(job: Job, group: Group, all_jobs: list[Job], see: Faces) -> Iterator[tu
 
 
 def _untouched(job: Job, see: Faces, rng: np.random.Generator) -> Iterator[tuple[Row, Pixels]]:
-    with Image.open(job.path) as picture:
-        exif = picture.getexif()
-        camera = " ".join(str(exif.get(tag, "")).strip("\0 ") for tag in (271, 272))
-    pixels = opened(job.path)
-    for number, (side, mesh) in enumerate(see.all(pixels)[:3]):
+    pixels, found = see.of(job.path)
+    for number, (side, mesh) in enumerate(found[:3]):
         if side < SMALLEST:
             continue
         x, y, w, h = portraits.window(mesh, 0.6, pixels.shape)
@@ -166,7 +186,7 @@ def _untouched(job: Job, see: Faces, rng: np.random.Generator) -> Iterator[tuple
             yield (
                 Row(
                     job.group,
-                    f"camera:{camera}",
+                    job.person,
                     "test",
                     f"{job.name}:{number}",
                     "bona_fide",
@@ -177,6 +197,13 @@ def _untouched(job: Job, see: Faces, rng: np.random.Generator) -> Iterator[tuple
                 ),
                 crop(sent, where),
             )
+
+
+def _around_one(pixels: Pixels, found: list[tuple[float, Mesh]], rng: np.random.Generator) -> Pixels:
+    """Cut one of a photograph's largest faces out, with room around it."""
+    _, mesh = found[int(rng.integers(min(4, len(found))))]
+    x, y, w, h = portraits.window(mesh, 0.8, pixels.shape)
+    return np.ascontiguousarray(pixels[y : y + h, x : x + w])
 
 
 def opened(path: Path) -> Pixels:
