@@ -13,10 +13,11 @@ from pathlib import Path
 import corpora
 import planted
 import pytest
+from unjailed import OwnHands
 
 from assay.bench import manifest
 from assay.bench.cache import Key
-from assay.bench.cells import DECODING, LAUNDERING, Hands, Step, Task, Want
+from assay.bench.cells import DECODING, LAUNDERING, Step, Task, Want
 from assay.bench.panel import Fixed
 from assay.bench.run import Order, run
 from assay.bench.workers import _keys_at, spread, without
@@ -56,7 +57,8 @@ def test_a_detector_that_takes_its_process_down_fails_alone(tmp_path):
             cache=tmp_path / "cache",
             limits=Limits(),
             jobs=1,
-        )
+        ),
+        hands=OwnHands,
     )
     outcomes = {(r.detector, r.result.outcome) for r in done.rows}
     assert outcomes == {("deadly", Outcome.FAILED), ("brightness", Outcome.SCORED)}
@@ -68,7 +70,7 @@ def test_a_detector_that_hangs_is_stopped_and_tried_again_by_the_next_run(tmp_pa
     path = corpora.small(tmp_path, each=1)
     one = manifest.read(path).entries[0]
     keys = {n: Key(one.sha256, "jpeg95/1/0", f"{n}/1") for n in ("slow", "brightness")}
-    make = functools.partial(Hands, Fixed((planted.Slow(), planted.Brightness())), Limits())
+    make = functools.partial(OwnHands, Fixed((planted.Slow(), planted.Brightness())), Limits())
     rows = list(spread([Task(one, 0, (Want("jpeg95", keys),))], make, jobs=1, step_s=3.0))
     told = {r.key.detector: r.result.outcome for r in rows}
     assert told == {"slow/1": Outcome.TIMED_OUT, "brightness/1": Outcome.SCORED}
@@ -79,6 +81,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
 import planted
+from unjailed import OwnHands
 from assay.bench import manifest
 from assay.bench.panel import Fixed
 from assay.bench.run import Order, run
@@ -90,7 +93,7 @@ if __name__ == "__main__":
         manifest=manifest.read(base / "manifest.csv"), panel=Fixed((planted.Brightness(base / "tally"),)),
         launderings=("jpeg95", "jpeg75", "half", "crop", "webp"), cache=base / "cache", limits=Limits(), jobs=2,
     )
-    done = run(order)
+    done = run(order, hands=OwnHands)
     print(done.computed, done.reused)
 """
 

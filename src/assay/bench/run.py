@@ -103,9 +103,24 @@ def check_launderings(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def run(
-    order: Order, *, progress: Progress = lambda *_: None, stopped: Callable[[], bool] = lambda: False
+    order: Order,
+    *,
+    progress: Progress = lambda *_: None,
+    stopped: Callable[[], bool] = lambda: False,
+    hands: Callable[[Panel, Limits], Hands] = Hands,
 ) -> Done:
     """Fill the matrix sample x laundering x detector.
+
+    Parameters
+    ----------
+    order
+        What to run.
+    progress
+        Told how many results there are, of how many.
+    stopped
+        Asked now and then; True ends the run, what was computed is cached.
+    hands
+        Makes what opens samples in each worker process; picklable.
 
     Raises
     ------
@@ -114,12 +129,18 @@ def run(
     """
     cache = Cache(order.cache, {e.sha256 for e in order.manifest.entries})
     try:
-        return _filled(order, cache, progress, stopped)
+        return _filled(order, cache, progress, stopped, hands)
     finally:
         cache.close()
 
 
-def _filled(order: Order, cache: Cache, progress: Progress, stopped: Callable[[], bool]) -> Done:
+def _filled(
+    order: Order,
+    cache: Cache,
+    progress: Progress,
+    stopped: Callable[[], bool],
+    hands: Callable[[Panel, Limits], Hands],
+) -> Done:
     done = Done()
     fresh: dict[Key, Result] = {}
     wanted = [key for e in order.manifest.entries for want in _wants(order, e) for key in want.keys.values()]
@@ -127,7 +148,7 @@ def _filled(order: Order, cache: Cache, progress: Progress, stopped: Callable[[]
     total = len(set(wanted))
     missing = len({k for t in tasks for w in t.wants for k in w.keys.values()})
     progress(total - missing, total)
-    for row in _computed(order, tasks, stopped):
+    for row in _computed(order, tasks, stopped, functools.partial(hands, order.panel, order.limits)):
         if row.result.outcome is Outcome.TIMED_OUT:
             fresh[row.key] = row.result  # perhaps the machine was busy: the next run tries again
         else:
@@ -146,8 +167,9 @@ def _filled(order: Order, cache: Cache, progress: Progress, stopped: Callable[[]
     return done
 
 
-def _computed(order: Order, tasks: list[Task], stopped: Callable[[], bool]) -> Iterator[Row]:
-    make = functools.partial(Hands, order.panel, order.limits)
+def _computed(
+    order: Order, tasks: list[Task], stopped: Callable[[], bool], make: Callable[[], Hands]
+) -> Iterator[Row]:
     if not tasks:
         return
     if not order.jobs:

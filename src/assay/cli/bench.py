@@ -131,7 +131,7 @@ def _told(order: Order, done: Done, settings: Settings, out: Path, *, as_json: b
     from assay.verdict.calibration import shipped
 
     calibration = shipped(settings.reasons)
-    verdicts = list(fused(done.rows, order.panel.cards, settings))
+    verdicts = list(fused(done.rows, order.panel.cards, settings, calibration))
     about = parquet.about(order, calibration.version)
     parquet.write_scores(out / parquet.SCORES, done.rows, about)
     parquet.write_verdicts(out / parquet.VERDICTS, verdicts, about)
