@@ -199,7 +199,7 @@ class Heads:
     "Canon Canon PowerShot A70" is the training list's camera; a source outside of the training list falls into a
     fold too, by its own digest. Where a sample, or a parent of it, is itself a file of the training list, `digests`
     finds it whatever the manifest calls its source. A splice of two parents may touch two folds: its head saw neither.
-    Scales are comparable between heads (see `family`). Fitting one family takes about a minute; it is kept in memory.
+    Scales are comparable between heads (see `family`). Fitting one family takes some ten seconds; it is kept in memory.
     """
 
     def __init__(self, cache: Path, roots: dict[str, Path]) -> None:
