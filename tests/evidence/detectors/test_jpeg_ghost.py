@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageDraw
+
+from assay.evidence.detectors.jpeg_ghost import JpegGhost
+from assay.media import views
+from assay.media.coefficients import read_jpeg
+from assay.media.views import Image
+from assay.testing import images
+from assay.testing.check import check_detector
+from assay.types import Finding, Outcome
+
+BOX = (200, 160, 328, 288)  # left, top, right, bottom of the pasted part
+
+
+def pixels_of(data: bytes) -> NDArray[np.uint8]:
+    with Pillow.open(io.BytesIO(data)) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def saved(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    return pixels_of(images.jpeg(pixels, quality=quality))
+
+
+def examined(pixels: NDArray[np.uint8], quality: int = 85, orientation: int = 1) -> Finding:
+    data = images.jpeg(pixels, quality=quality)
+    planes = read_jpeg(data, pixels=10**7).planes
+    view = Image(coded=pixels_of(data), planes=planes, orientation=orientation, media_type="image/jpeg")
+    return JpegGhost().examine(view)
+
+
+def spliced(first: int, donor: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A picture saved at `first` with a part of another one, and without."""
+    host, other = (images.scene(512, 448, seed=s) for s in (41, 42))
+    clean = saved(host, first)
+    left, top, right, bottom = BOX
+    forged = clean.copy()
+    forged[top:bottom, left:right] = saved(other, donor)[top - 3 : bottom - 3, left - 5 : right - 5]
+    return forged, clean
+
+
+def mask_of(found: Finding, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    canvas = Pillow.new("L", (shape[1], shape[0]))
+    for region in found.regions:
+        ImageDraw.Draw(canvas).polygon([(float(x), float(y)) for x, y in region.points], fill=1)
+    return np.asarray(canvas) > 0
+
+
+def f1(found: Finding, shape: tuple[int, ...]) -> float:
+    truth = np.zeros(shape[:2], bool)
+    truth[BOX[1] : BOX[3], BOX[0] : BOX[2]] = True
+    mask = mask_of(found, shape)
+    return float(2 * (mask & truth).sum() / (mask.sum() + truth.sum()))
+
+
+@pytest.mark.parametrize(("first", "donor"), [(75, 90), (80, 75), (90, 80)])
+def test_a_part_of_another_picture_is_outlined_after_a_last_save_at_85(first: int, donor: int) -> None:
+    forged, clean = spliced(first, donor)
+    found, twin = examined(forged), examined(clean)
+    assert [r.code for r in found.reasons] == ["ghost_missing_region"]
+    assert f1(found, forged.shape) > 0.6
+    assert (found.score or 0) > 3 * (twin.score or 0)
+    assert twin.regions == ()
+    assert all(len(r.points) <= 64 for r in found.regions)
+
+
+def test_the_first_quality_is_named_roughly() -> None:
+    assert "quality 7" in examined(spliced(75, 90)[0]).reasons[0].text  # within a few steps of 75
+
+
+@pytest.mark.parametrize("first", [75, 82, 90, 95])
+@pytest.mark.parametrize("last", [85, 95])
+def test_a_picture_saved_twice_is_no_forgery(first: int, last: int) -> None:
+    assert examined(saved(images.scene(512, 400, seed=43), first), last).regions == ()
+
+
+@pytest.mark.parametrize("last", [75, 85, 95])
+def test_a_picture_saved_once_is_no_forgery(last: int) -> None:
+    found = examined(images.scene(512, 400, seed=44), last)
+    assert found.regions == ()
+    assert found.outcome is Outcome.SCORED
+
+
+def test_a_crop_between_two_saves_is_no_forgery() -> None:
+    assert examined(np.ascontiguousarray(saved(images.scene(512, 400, seed=45), 75)[3:, 5:])).regions == ()
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_regions_and_heat_are_upright(orientation: int) -> None:
+    forged, _ = spliced(75, 90)
+    plain, turned = examined(forged), examined(forged, orientation=orientation)
+    assert plain.heat is not None
+    assert turned.heat is not None
+    assert np.array_equal(turned.heat, views.upright(plain.heat, orientation))
+    expected = views.upright(mask_of(plain, forged.shape).astype(np.uint8), orientation) > 0
+    mask = mask_of(turned, expected.shape)
+    assert (mask & expected).sum() > 0.95 * (mask | expected).sum()
+
+
+def test_a_grey_jpeg_is_examined() -> None:
+    forged, _ = spliced(75, 90)
+    buffer = io.BytesIO()
+    Pillow.fromarray(forged).convert("L").save(buffer, "JPEG", quality=85)
+    data = buffer.getvalue()
+    view = Image(coded=pixels_of(data), planes=read_jpeg(data, pixels=10**7).planes, media_type="image/jpeg")
+    assert f1(JpegGhost().examine(view), forged.shape) > 0.6
+
+
+def test_without_coefficients_it_is_not_applicable() -> None:
+    assert JpegGhost().examine(Image(coded=images.scene(256, 256))).outcome is Outcome.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("pixels", [images.flat(256, 256), images.noise(64, 400)])
+def test_flat_and_tiny_pictures_are_not_applicable(pixels: NDArray[np.uint8]) -> None:
+    assert examined(pixels).outcome is Outcome.NOT_APPLICABLE
+
+
+def test_of_a_large_picture_the_middle_is_examined(monkeypatch: pytest.MonkeyPatch) -> None:
+    from assay.evidence.detectors import jpeg_ghost
+
+    forged, _ = spliced(75, 90)
+    monkeypatch.setattr(jpeg_ghost, "MOST_BLOCKS", 1800)
+    found = examined(forged)
+    assert f1(found, forged.shape) > 0.6
+
+
+def test_it_keeps_the_promises_of_a_detector() -> None:
+    check_detector(JpegGhost())
