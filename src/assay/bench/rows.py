@@ -77,7 +77,7 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], list[JSON]]:
         file = parquet.ParquetFile(path)
         about = json.loads((file.schema_arrow.metadata or {})[b"assay"])
         rows: list[dict[str, Any]] = file.read(columns=list(COLUMNS)).to_pylist()
-        return rows, list(about["detectors"])
+        return rows, [card for card in about["detectors"] if not card["name"].startswith(PEER)]
     except (OSError, ArrowException, KeyError, ValueError, TypeError) as e:
         raise _error(f"{path} is no scores file of `assay bench run`: {e}") from e
 

@@ -26,7 +26,6 @@ from assay.verdict.groups import Pool, read_pool
 
 BUDGET = 0.01  # false alarms
 REPLICATES = 500
-NOTHING = "-"
 
 
 @dataclass(frozen=True, slots=True)

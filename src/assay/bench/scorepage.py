@@ -1,0 +1,123 @@
+"""docs/scoreboard.md, from scores files alone: the same files give the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from assay.bench.calibrate import REPLICATES, Calibrated, calibrate
+from assay.bench.rows import Row, read_scores
+from assay.bench.scoreboard import (
+    Judged,
+    alarms_table,
+    contributions,
+    contributions_table,
+    detectors_table,
+    judge,
+    panel_table,
+    parts_by,
+    regions_table,
+)
+from assay.types import JSON
+
+CAMERA = "camera"  # the family of camera files as they are
+
+
+def page(paths: Sequence[Path], *, replicates: int = REPLICATES) -> str:
+    """Write docs/scoreboard.md from scores files alone; the same files give the same bytes.
+
+    Parameters
+    ----------
+    paths
+        docs/scoreboard/*.parquet: "camera", "forgeries", "pictures".
+    replicates
+        Bootstrap samples by which the calibration chooses its maps.
+    """
+    scores = read_scores(paths)
+    found = calibrate(scores, replicates=replicates)
+    judged = judge(found)
+    abouts = [about(p) for p in paths]
+    return "\n".join((*_head(paths, abouts, judged), *_body(judged, found), *_drawn(abouts), ""))
+
+
+def about(path: Path) -> JSON:
+    """What a scores file says of how it was made."""
+    from pyarrow import parquet
+
+    told: JSON = json.loads(parquet.ParquetFile(path).schema_arrow.metadata[b"assay"])
+    return told
+
+
+def _head(paths: Sequence[Path], abouts: Sequence[JSON], judged: Sequence[Judged]) -> Iterator[str]:
+    yield from (
+        "# The scoreboard",
+        "",
+        "Written by `make scoreboard` from the scores beside it; [how to read it, and what it does not say](calibrate.md).",
+        "Metadata, credentials and their detectors are off. Nothing that judges a row saw its source: heads of",
+        "`learned_image` also nothing of its generator; maps and thresholds are cross-fitted over sources. Brackets hold 95 %",
+        "intervals, sources (cameras, persons, pictures) drawn anew; n is rows, then sources. Thresholds allow 1 % false alarms.",
+        "",
+        "| corpus | samples | rows | settings | SHA-256 |",
+        "|---|---|---|---|---|",
+    )
+    for path, told in zip(paths, abouts, strict=True):
+        own = ", ".join(f"{k} {v}" for k, v in sorted(told.get("settings", {}).items()))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        yield f"| [{path.stem}](scoreboard/{path.name}) | {told.get('samples', '')} | {told.get('rows', '')} | {own} | `{digest}` |"
+    honest = sum(not j.row.fake for j in judged)
+    yield f"\n{honest} bona fide and {len(judged) - honest} fake renditions. Assay {abouts[0]['assay']}, launderings of version {abouts[0]['laundering_version']}."
+
+
+def _body(judged: Sequence[Judged], found: Calibrated) -> Iterator[str]:
+    coded = [j for j in judged if j.row.family != CAMERA]  # both classes written by one encoder
+    twins = {"splice", "copy_move", "inpaint", "reconstruct"}
+    yield "\n## Detectors, peers and the panel\n\nAll launderings together, camera files as they are left out.\n"
+    yield from detectors_table(coded, found)
+    yield "\n## What each detector adds\n\nThe fused result with it less that without it, paired over the same drawn sources.\n"
+    yield from contributions_table(contributions(found, lambda r: r.family != CAMERA))
+    yield "\n## The panel by kind\n\nFakes of a kind against all bona fide renditions.\n"
+    yield from panel_table({"all": coded, **parts_by(coded, lambda r: r.kind, shared_bona_fide=True)}, "kind")
+    yield "\n## The panel by generator\n\nEach was new to every head that judged it. Against all bona fide renditions.\n"
+    yield from panel_table(parts_by(coded, _maker, shared_bona_fide=True), "generator")
+    yield "\n## Forgeries against their own twins\n\nSame content, size and saves: what is left is the forgery.\n"
+    matched = [j for j in coded if j.row.family in twins]
+    yield from panel_table(parts_by(matched, lambda r: r.family, shared_bona_fide=False), "made by")
+    yield "\n## The panel by laundering\n"
+    yield from panel_table(parts_by(coded, lambda r: r.laundering, shared_bona_fide=False), "laundering")
+    yield "\n## The panel by size\n"
+    yield from panel_table(
+        parts_by(coded, lambda r: r.context.size_bin or "", shared_bona_fide=False), "short side"
+    )
+    yield "\n## False alarms\n\nSources drawn anew.\n"
+    camera = [j for j in judged if j.row.family == CAMERA]
+    sources = {j.row.source for j in camera}
+    cells = [j for j in coded if not j.row.fake and j.row.source in sources]
+    parts = {"camera files as they are": camera, "camera photos x launderings": cells}
+    yield from alarms_table(
+        parts | {f"of {k}": v for k, v in parts_by(coded, lambda r: r.family, shared_bona_fide=False).items()}
+    )
+    yield "\n## Regions\n\nForgeries saved once at JPEG 85; F1 over pixels, 0 where no region was shown. *panel*: those of the detector that said most for a fake.\n"
+    once = [
+        j
+        for j in judged
+        if j.row.laundering == "as_is" and j.row.fake and j.row.family in twins - {"reconstruct"}
+    ]
+    yield from regions_table(once)
+    yield "\n## Forgeries saved once at JPEG 85\n"
+    first = [j for j in judged if j.row.laundering == "as_is" and j.row.family in twins]
+    yield from panel_table(parts_by(first, lambda r: r.family, shared_bona_fide=False), "made by")
+
+
+def _maker(r: Row) -> str:
+    return r.generator
+
+
+def _drawn(abouts: Sequence[JSON]) -> Iterator[str]:
+    from assay.range.distribution import rows
+
+    for told in abouts:
+        if told.get("distribution"):
+            yield "\n## What the forgeries were drawn from\n\n| generator | drawn | least [quarters] largest, or how often |\n|---|---|---|"
+            yield from (f"| {' | '.join(cells)} |" for cells in rows(told["distribution"]))

@@ -1,0 +1,174 @@
+"""The media of the scoreboard: three corpora with manifests, from the training's and calibration's lists and the range.
+
+pictures    bona fide and synthetic pictures, each at one drawn size, without loss: the launderings follow in the bench
+forgeries   splices, copy-moves, inpaintings and reconstructions that the range makes of bona fide pictures, and their twins,
+            saved once at JPEG 85
+camera      camera files as they are
+
+A source has one name in all of them (a camera, a person, a picture), so that no fold sees it twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import corpus
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+from assay.bench import manifest
+from assay.bench.manifest import Entry
+from assay.range import corpus as made
+from assay.range import marking, photos
+from assay.range.forge import Settings
+from assay.verdict.calibration import SIZES
+
+HERE = Path(__file__).parent
+LISTS = (HERE / "train" / "learned_image.toml", HERE / "calibration" / "media.toml")
+NAMES = {"sd3": "Stable Diffusion 3", "gemini": "Gemini 3 Pro", "comfyui_drawings": "ComfyUI", "comfyui_scenes": "ComfyUI"}  # fmt: skip
+MAKERS = ("splice", "copy_move", "inpaint", "reconstruct")
+MOST = {"congress": 120, "sd3": 70}  # of one list: more would drown everything else of their size
+LARGEST = 1280  # pixels of the short side
+LONG_SIDE = 1280  # pixels of a forgery
+SCENES = ("scene", "people")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One file of the lists."""
+
+    path: Path
+    group: corpus.Group
+
+    @property
+    def name(self) -> str:
+        return f"{self.group.name}/{self.path.stem}"
+
+    @property
+    def source(self) -> str:
+        with Pillow.open(self.path) as opened:
+            named = corpus.source_of(self.path, self.group, opened)
+        own = self.group.source == "picture" and self.group.name != "opencv"
+        return self.name if own else " ".join(named.removeprefix("camera:").split())
+
+
+def listed(roots: dict[str, Path]) -> list[Listed]:
+    """Every file of both lists that is here; the same bytes once."""
+    found: dict[str, Listed] = {}
+    for group in (g for path in LISTS for g in corpus.groups(path) if g.root in roots):
+        files = corpus.files(group, roots)
+        most = MOST.get(group.name, len(files))
+        for path in files[:: max(1, len(files) // max(most, 1))][:most]:
+            found.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), Listed(path, group))
+    return list(found.values())
+
+
+def seeded(name: str, seed: int) -> np.random.Generator:
+    return np.random.default_rng(list(hashlib.sha256(f"{name}/{seed}".encode()).digest()[:8]))
+
+
+def in_turn(files: list[Listed], seed: int) -> list[Listed]:
+    """Shuffle each list, then take one of each in turn, so that any beginning of it is mixed."""
+    by_group: dict[str, list[Listed]] = {}
+    for one in sorted(files, key=lambda f: hashlib.sha256(f"{f.name}/{seed}".encode()).hexdigest()):
+        by_group.setdefault(one.group.name, []).append(one)
+    places = [
+        ((k + 0.5) / len(own), name, one) for name, own in by_group.items() for k, one in enumerate(own)
+    ]
+    return [one for _, _, one in sorted(places, key=lambda p: (p[0], p[1]))]
+
+
+def pictures(files: list[Listed], out: Path, seed: int) -> Path:
+    """Write each picture once, at a size drawn from those that it reaches, and the manifest."""
+    (out / "media").mkdir(parents=True, exist_ok=True)
+    rows = []
+    for one in files:
+        rng = seeded(one.name, seed)
+        target = out / "media" / f"{hashlib.sha256(one.name.encode()).hexdigest()[:16]}.png"
+        if not target.exists():
+            with Pillow.open(one.path) as opened:
+                whole = ImageOps.exif_transpose(opened).convert("RGB")
+            sized(whole, one.group, rng).save(target, "PNG", compress_level=1)
+        fake = one.group.label == "fake"
+        kind = "inpainting" if one.group.name == "inpaint" else "full_synthesis"
+        rows.append({
+            "path": f"media/{target.name}", "label": one.group.label, "family": one.group.content,
+            "generator": NAMES.get(one.group.name, one.group.name) if fake else "", "source": one.source,
+            "kind": kind if fake else "", "note": f"{one.group.name}/{one.path.name}",
+        })  # fmt: skip
+    manifest.write(out / "manifest.csv", rows)
+    return out / "manifest.csv"
+
+
+def sized(picture: Pillow.Image, group: corpus.Group, rng: np.random.Generator) -> Pillow.Image:
+    """Bring a picture to one of the sizes that it reaches; portraits are cut as the bona fide ones are, or left large."""
+    native, low, reach = min(picture.size), corpus.SMALLEST, []
+    for name, limit in SIZES:
+        high = min(native, limit - 1, LARGEST)
+        if high >= low:
+            reach.append((name, low, high))
+        low = limit
+    if not reach:
+        return picture
+    name, low, high = reach[int(rng.integers(len(reach)))]
+    if group.content == "portrait" and name == "small":
+        return corpus.as_portrait(picture, rng)
+    short = round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
+    return corpus.resized(picture, short, corpus.FILTERS[int(rng.integers(len(corpus.FILTERS)))])
+
+
+def forgeries(files: list[Listed], out: Path, seed: int, each: int) -> Path:
+    """Let the range forge bona fide pictures: `each` of every kind, with twins, saved at JPEG 85, unmarked pixels."""
+    folder = out / "photos"
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in files:
+        if one.group.label == "bona_fide" and one.group.content in SCENES:
+            link = folder / f"{one.group.name}__{one.path.name}"
+            if not link.exists():
+                os.symlink(one.path.resolve(), link)
+    found, _ = photos.scan(folder)
+    own = {f"{f.group.name}__{f.path.name}": f.source for f in files}
+    named = tuple(replace(p, source=own[p.path]) for p in found)
+    made.prepared(out)
+    for maker in MAKERS:
+        chosen = Settings(
+            maker, seed, LONG_SIDE, (85, 85), "", marked=False, rights="openly licensed, see the lists"
+        )
+        work = made.Work(folder, out, chosen, named, marking.authority())
+        for k, done in enumerate(made.build(work, each, 1)):
+            if k % 10 == 0:
+                print(f"{maker}: {k} of {each}, {done.state}", flush=True)
+    made.summarise(out)
+    return out / "manifest.csv"
+
+
+def camera(files: list[Listed], out: Path) -> Path:
+    """The camera files as they are."""
+    out.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"path": os.path.relpath(f.path.resolve(), out.resolve()), "label": "bona_fide", "family": "camera", "generator": "", "source": f.source}
+        for f in files
+        if f.group.source == "camera"
+    ]  # fmt: skip
+    manifest.write(out / "manifest.csv", rows)
+    return out / "manifest.csv"
+
+
+def decoder_of(entry: Entry) -> str:
+    """Of a reconstruction, its decoder; of another fake, its generator."""
+    import json
+
+    if entry.generator != "reconstruct" or entry.recipe is None:
+        return entry.generator
+    drawn = json.loads(entry.recipe.read_bytes())["recipe"]["parameters"]["decoder"]
+    return f"reconstruct:{drawn}"
+
+
+def with_decoders(entries: tuple[Entry, ...]) -> Iterator[Entry]:
+    """Name the decoder of each reconstruction as its generator."""
+    return (replace(e, generator=decoder_of(e)) for e in entries)

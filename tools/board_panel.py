@@ -1,0 +1,88 @@
+"""The scoreboard's panel: shipped detectors, learned heads that saw neither source nor generator, and peers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from assay.bench.manifest import Entry
+from assay.bench.panel import opened, reads_metadata
+from assay.bench.peers import Peer, PeerDetector
+from assay.evidence import models, registry
+from assay.evidence.detector import Card
+from assay.evidence.detectors.learned_image import LearnedImage
+
+HeadOf = Callable[[str, str, Sequence[str]], Any]  # source, generator, digests -> the head
+
+
+class Board:
+    """Detectors by sample.
+
+    Parameters
+    ----------
+    models_dir
+        Where the weights lie.
+    head_of
+        Gives `learned_image` the head for a sample that saw nothing of it; None leaves the shipped one, for tests.
+    stamp
+        Names the heads, so that scores of others are not taken from the cache.
+    peers
+        Each with the interpreter of its environment.
+    names
+        Of detectors; none: all of pixels.
+    """
+
+    def __init__(
+        self,
+        models_dir: Path,
+        head_of: HeadOf | None,
+        stamp: str,
+        peers: Sequence[tuple[Peer, Path]] = (),
+        names: Sequence[str] = (),
+    ) -> None:
+        shipped = [e.card for e in registry.entries() if e.detector is not None]
+        self._own = tuple(c for c in shipped if not reads_metadata(c) and (not names or c.name in names))
+        self._models_dir = models_dir
+        self._head_of = head_of
+        self._stamp = stamp
+        self._peers = {peer.card.name: PeerDetector(peer, python) for peer, python in peers}
+        self._open: dict[str, Any] | None = None
+        self._sessions: dict[str, Any] = {}
+
+    @property
+    def cards(self) -> tuple[Card, ...]:
+        return (*self._own, *(p.card for p in self._peers.values()))
+
+    def stamp(self, name: str, entry: Entry) -> str:
+        if name != LearnedImage.card.name or self._head_of is None:
+            return ""
+        unseen = f"{self._stamp}/{entry.source}/{entry.generator}"
+        return f"unseen-{hashlib.sha256(unseen.encode()).hexdigest()[:12]}"
+
+    def detectors_for(self, entry: Entry) -> Mapping[str, Any]:
+        if self._open is None:
+            learned = [c for c in self._own if c.name == LearnedImage.card.name]
+            self._open = opened(
+                [c for c in self._own if c not in learned or self._head_of is None], self._models_dir
+            )
+            if learned and self._head_of is not None:
+                self._sessions = models.sessions(list(LearnedImage.card.models), self._models_dir)
+        found = {**self._open, **self._peers}
+        if self._sessions and self._head_of is not None:
+            head = self._head_of(entry.source, entry.generator, (entry.sha256, *_parents(entry)))
+            found[LearnedImage.card.name] = LearnedImage(self._sessions, head)
+        return found
+
+    def close(self) -> None:
+        for peer in self._peers.values():
+            peer.close()
+
+
+def _parents(entry: Entry) -> list[str]:
+    """Digests of the files that a forgery was made from."""
+    base = entry.path.parent.parent
+    return [
+        hashlib.sha256((base / p).read_bytes()).hexdigest() for p in entry.parents if (base / p).is_file()
+    ]

@@ -1,0 +1,280 @@
+"""The scoreboard: from media and seeds to every figure of docs/scoreboard.md, and back again to check it.
+
+    python tools/scoreboard.py make --media ../shared/data --packages PACKAGES --more MORE --cache CACHE --work WORK
+    python tools/scoreboard.py page                 # the page anew, from the committed scores
+    python tools/scoreboard.py check [--media ...]  # what CI runs
+
+`make` builds the corpora (board_media.py), lets the panel of board_panel.py score them, writes docs/scoreboard/*.parquet
+and the page. PACKAGES and MORE are the unpacked packages that tools/train/learned_image.toml and
+tools/calibration/media.toml name, CACHE holds what tools/train/learned_image.py embedded. What was scored is kept in
+WORK, so that a second run goes on where the first ended. With --budget-minutes it stops taking up samples after that
+time; the page names how many there were.
+
+`check` makes every table again, byte for byte, and scores a seeded 3 % of the pictures that are here anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE / "train")]
+
+import board_media  # noqa: E402 - the tools beside this one are scripts, not a package
+from board_panel import Board, HeadOf  # noqa: E402
+
+from assay import config  # noqa: E402
+from assay.bench import manifest, parquet  # noqa: E402
+from assay.bench.cells import AS_IS  # noqa: E402
+from assay.bench.manifest import Entry, Manifest  # noqa: E402
+from assay.bench.peers import PEERS, Peer  # noqa: E402
+from assay.bench.run import Order, Scored, run  # noqa: E402
+from assay.bench.scorepage import page  # noqa: E402
+from assay.evidence.detectors.learned_image import LearnedImage  # noqa: E402
+from assay.range import laundering  # noqa: E402
+
+ROOT = HERE.parent
+SCORES = ROOT / "docs" / "scoreboard"
+PAGE = ROOT / "docs" / "scoreboard.md"
+BASE = "jpeg95"
+CHECKED = 0.03
+FEWEST = 2  # pictures that a check scores anew, if there are so many
+CHUNK = 12  # samples
+
+
+def drawn(entry: Entry, corpus: str, extra: int, seed: int) -> tuple[str, ...]:
+    """The launderings of a sample: the one that all of its corpus get, and `extra` drawn by its digest."""
+    if corpus == "camera":
+        return (AS_IS,)
+    first = BASE if corpus == "pictures" else AS_IS
+    others = [n for n in laundering.names("image") if n != BASE]
+    rng = board_media.seeded(entry.sha256, seed)
+    chosen = rng.permutation(len(others))[:extra].tolist()
+    return (first, *(others[k] for k in sorted(chosen)))
+
+
+def environments(work: Path) -> Iterator[tuple[Peer, Path]]:
+    """Make an environment for each peer, or say why there is none."""
+    for peer in PEERS:
+        folder = work / "peers" / peer.name
+        python = folder / "bin" / "python"
+        ready = folder / f"{peer.requirement}.ready"
+        if not ready.exists():
+            done = subprocess.run([sys.executable, "-m", "venv", str(folder)], check=False)
+            if done.returncode == 0:
+                done = subprocess.run(
+                    [str(python), "-m", "pip", "install", "-q", peer.requirement], check=False
+                )
+            if done.returncode != 0:
+                print(f"peer {peer.name}: it cannot be installed here and is left out", file=sys.stderr)
+                continue
+            ready.touch()
+        yield peer, python
+
+
+def heads(cache: Path | None, roots: dict[str, Path]) -> tuple[HeadOf | None, str]:
+    """Heads that saw neither source nor generator, and what names them."""
+    if cache is None:
+        return None, ""
+    from learned_image import Heads
+
+    trained = Heads(cache, roots)
+    stored = hashlib.sha256()
+    for path in sorted(cache.glob("*.npz")):
+        stored.update(f"{path.name}/{path.stat().st_size}".encode())
+    return trained.for_sample, stored.hexdigest()[:12]
+
+
+class Scorer:
+    """Scores samples one chunk at a time, in this process, as long as there is time."""
+
+    def __init__(self, board: Board, work: Path, seed: int, extra: int, minutes: float) -> None:
+        self._board, self._work, self._seed, self._extra = board, work, seed, extra
+        self._end = time.monotonic() + 60 * minutes if minutes else float("inf")
+
+    def rows(self, name: str, corpus: Manifest) -> tuple[list[Scored], int]:
+        """All rows of a corpus as far as time allows, and the number of its samples."""
+        rows: list[Scored] = []
+        taken = 0
+        for start in range(0, len(corpus.entries), CHUNK):
+            if time.monotonic() > self._end:
+                print(f"{name}: no time for more than {taken} of {len(corpus.entries)} samples", flush=True)
+                break
+            chunk = corpus.entries[start : start + CHUNK]
+            for way in (AS_IS, *laundering.names("image")):
+                own = tuple(e for e in chunk if way in drawn(e, name, self._extra, self._seed))
+                if own:
+                    rows += run(self.order(replace(corpus, entries=own), (way,))).rows
+            taken += len(chunk)
+            print(f"{name}: {taken} of {len(corpus.entries)} samples, {len(rows)} rows", flush=True)
+        return rows, taken
+
+    def order(self, corpus: Manifest, ways: tuple[str, ...]) -> Order:
+        return Order(
+            manifest=corpus, panel=self._board, launderings=ways, cache=self._work / "scores",
+            limits=config.load().limits, seed=self._seed, jobs=0,
+        )  # fmt: skip
+
+
+def make(asked: argparse.Namespace) -> None:
+    roots = {
+        k: v for k, v in (("shared", asked.media), ("packages", asked.packages), ("more", asked.more)) if v
+    }
+    files = board_media.in_turn(board_media.listed(roots), asked.seed)
+    work: Path = asked.work
+    corpora = {
+        "camera": board_media.camera(files, work / "camera"),
+        "forgeries": board_media.forgeries(files, work / "forgeries", asked.seed, asked.each),
+        "pictures": board_media.pictures(files[: asked.samples], work / "pictures", asked.seed),
+    }
+    head_of, stamp = heads(asked.cache, roots)
+    peers = [] if asked.no_peers else list(environments(work))
+    board = Board(config.load().paths.models, head_of, stamp, peers)
+    scorer = Scorer(board, work, asked.seed, asked.launderings, asked.budget_minutes)
+    SCORES.mkdir(parents=True, exist_ok=True)
+    for name, path in corpora.items():
+        corpus = manifest.read(path)
+        entries = tuple(
+            replace(e, name=Path(e.name).name) for e in board_media.with_decoders(shuffled(corpus.entries))
+        )
+        rows, taken = scorer.rows(name, replace(corpus, entries=entries))
+        told = parquet.about(scorer.order(corpus, drawn_ways(rows)), "") | {
+            "corpus": name,
+            "samples": taken,
+            "rows": len(rows),
+            "unseen_heads": bool(head_of),
+            "settings": {"samples": asked.samples, "each": asked.each, "launderings": asked.launderings, "seed": asked.seed},
+            "distribution": json.loads((path.parent / "distribution.json").read_text()) if name == "forgeries" else None,
+        }  # fmt: skip
+        parquet.write_scores(SCORES / f"{name}.parquet", rows, told)
+    board.close()
+    PAGE.write_text(page(committed()), encoding="utf-8")
+
+
+def shuffled(entries: Sequence[Entry]) -> list[Entry]:
+    """Put a fake and its twin side by side, and any beginning into a mix of all kinds."""
+    return sorted(
+        entries, key=lambda e: hashlib.sha256(e.path.stem.removesuffix("-twin").encode()).hexdigest()
+    )
+
+
+def drawn_ways(rows: Sequence[Scored]) -> tuple[str, ...]:
+    return tuple(sorted({r.laundering for r in rows}))
+
+
+def committed() -> list[Path]:
+    return sorted(SCORES.glob("*.parquet"))
+
+
+def check(asked: argparse.Namespace) -> int:
+    """Compare the page with the scores, and a part of the scores with what the detectors say now."""
+    if not committed():
+        print("there are no committed scores")
+        return 0
+    if PAGE.read_text(encoding="utf-8") != page(committed()):
+        print(
+            "docs/scoreboard.md is not what docs/scoreboard/*.parquet give: python tools/scoreboard.py page"
+        )
+        return 1
+    print("docs/scoreboard.md: every table is what the committed scores give")
+    return rescored(asked)
+
+
+def rescored(asked: argparse.Namespace) -> int:
+    """Score a seeded part of the pictures that are here anew."""
+    from pyarrow import parquet as pq
+
+    path = SCORES / "pictures.parquet"
+    if not path.exists():
+        print("no picture was scored")
+        return 0
+    about = json.loads(pq.ParquetFile(path).schema_arrow.metadata[b"assay"])
+    stored = {
+        (r["sample"], r["laundering"], r["detector"]): r
+        for r in pq.read_table(path, columns=["sample", "laundering", "detector", "version", "score", "outcome"]).to_pylist()
+    }  # fmt: skip
+    seed, extra = about["settings"]["seed"], about["settings"]["launderings"]
+    roots = {"packages": asked.packages or Path(sysconfig.get_path("purelib"))}
+    roots |= {k: v for k, v in (("shared", asked.media), ("more", asked.more)) if v}
+    here = board_media.listed(roots)
+    lot = sorted(here, key=lambda f: hashlib.sha256(f"check/{f.name}".encode()).hexdigest())
+    chosen = lot[: max(FEWEST, round(CHECKED * len(lot)))]
+    corpus = manifest.read(board_media.pictures(chosen, asked.work / "check", seed)) if chosen else None
+    known = {s for s, _, _ in stored}
+    entries = tuple(e for e in corpus.entries if e.sha256 in known) if corpus else ()
+    print(
+        f"{len(here)} pictures of the lists are here, {len(chosen)} were drawn, {len(entries)} of them are in the scores"
+    )
+    if not entries or corpus is None:
+        print("no score was computed anew: the media are not here")
+        return 0
+    head_of, stamp = heads(asked.cache, roots)
+    names = [c["name"] for c in about["detectors"] if not c["name"].startswith("peer:")]
+    if head_of is None:
+        names = [n for n in names if n != LearnedImage.card.name]
+        print("learned_image is left out: its heads need --cache")
+    board = Board(config.load().paths.models, head_of, stamp, (), names)
+    scorer = Scorer(board, asked.work / "check", seed, extra, 0)
+    rows, _ = scorer.rows("pictures", replace(corpus, entries=entries))
+    wrong = list(differing(rows, stored))
+    print(f"{len(rows)} scores computed anew, {len(wrong)} differ")
+    for line in wrong[:20]:
+        print(line)
+    return 1 if wrong else 0
+
+
+def differing(rows: Sequence[Scored], stored: dict[tuple[str, str, str], dict[str, Any]]) -> Iterator[str]:
+    """Say of each row that is not what was stored, how."""
+    for r in rows:
+        old = stored.get((r.entry.sha256, r.laundering, r.detector))
+        where = f"{r.entry.name} {r.laundering} {r.detector}"
+        if old is None:
+            yield f"{where}: not among the committed scores"
+        elif old["version"] != r.version:
+            yield f"{where}: version {r.version}, the scores hold {old['version']}: run make scoreboard"
+        elif (old["score"] is None) != (r.result.score is None) or (
+            r.result.score is not None
+            and abs(old["score"] - r.result.score) > 1e-4 * max(1.0, abs(old["score"]))
+        ):
+            yield f"{where}: {old['score']} stored, {r.result.score} now"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("make", "page", "check"))
+    for option in ("media", "packages", "more", "cache"):
+        parser.add_argument(f"--{option}", type=Path)
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "scoreboard")
+    parser.add_argument("--samples", type=int, default=600, help="pictures, of all lists in turn")
+    parser.add_argument("--each", type=int, default=100, help="forgeries of each kind")
+    parser.add_argument("--launderings", type=int, default=3, help="drawn for each sample beside the first")
+    parser.add_argument("--budget-minutes", type=float, default=0.0, help="0: as long as it takes")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-peers", action="store_true")
+    asked = parser.parse_args()
+    if asked.what == "make":
+        make(asked)
+    elif asked.what == "page":
+        PAGE.write_text(page(committed()), encoding="utf-8")
+    else:
+        return check(asked)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
