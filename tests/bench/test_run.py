@@ -16,7 +16,6 @@ from assay.errors import AssayError
 from assay.testing import clips
 from assay.types import Outcome
 
-
 pytestmark = pytest.mark.usefixtures("unjailed")
 
 
