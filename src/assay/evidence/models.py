@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from assay.errors import ConfigError, ModelError
+from assay.evidence.litert import LiteSession
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -183,9 +184,7 @@ def _write_seal(seal: Path, stamp: dict[str, int]) -> None:
         return  # a folder that cannot be written costs a hash each time, nothing more
 
 
-def sessions(
-    names: Iterable[str], folder: Path, known: Catalogue | None = None
-) -> dict[str, InferenceSession]:
+def sessions(names: Iterable[str], folder: Path, known: Catalogue | None = None) -> dict[str, Any]:
     """Open models for one examiner: one thread, no spinning, results fixed as far as onnxruntime lets them be.
 
     A session may be handed to several detectors: it keeps nothing from one run to the next. Its outputs are the
@@ -194,16 +193,10 @@ def sessions(
     Raises
     ------
     ModelError
-        If a model is missing, altered, unknown, or no model that onnxruntime can load.
+        If a model is missing, altered, unknown, or none that onnxruntime or LiteRT (``.tflite``) can load.
     """
-    import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as native
-
-    # onnxruntime's own errors have no parent in common
-    own = [e for e in vars(native).values() if isinstance(e, type) and issubclass(e, Exception)]
-    unloadable: tuple[type[Exception], ...] = (RuntimeError, ValueError, *own)
     known = known if known is not None else _shipped()
-    opened: dict[str, InferenceSession] = {}
+    opened: dict[str, Any] = {}
     for model in chosen(names, known):
         found = state(model, folder)
         if found is not State.PRESENT:
@@ -212,17 +205,28 @@ def sessions(
                 code=f"model_{found}",
                 hint=f"assay models pull {model.name}",
             )
-        try:
-            opened[model.name] = onnxruntime.InferenceSession(
-                _network(model, folder), session_options(), providers=["CPUExecutionProvider"]
-            )
-        except unloadable as e:
-            first = str(e).partition("\n")[0][:300]
-            hint = "is it an ONNX file of a version that this onnxruntime reads?"
-            raise ModelError(
-                f"the model {model.name} cannot be loaded: {first}", code="model_unusable", hint=hint
-            ) from e
+        tflite = model.path(folder).suffix == ".tflite"
+        opened[model.name] = LiteSession(model.path(folder)) if tflite else _onnx(model, folder)
     return opened
+
+
+def _onnx(model: Model, folder: Path) -> InferenceSession:
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as native
+
+    # onnxruntime's own errors have no parent in common
+    own = [e for e in vars(native).values() if isinstance(e, type) and issubclass(e, Exception)]
+    unloadable: tuple[type[Exception], ...] = (RuntimeError, ValueError, *own)
+    try:
+        return onnxruntime.InferenceSession(
+            _network(model, folder), session_options(), providers=["CPUExecutionProvider"]
+        )
+    except unloadable as e:
+        first = str(e).partition("\n")[0][:300]
+        hint = "is it an ONNX file of a version that this onnxruntime reads?"
+        raise ModelError(
+            f"the model {model.name} cannot be loaded: {first}", code="model_unusable", hint=hint
+        ) from e
 
 
 def _network(model: Model, folder: Path) -> str | bytes:

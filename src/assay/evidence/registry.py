@@ -29,6 +29,7 @@ BUILT_IN = (
     "assay.evidence.detectors.upsampling_spectrum:UpsamplingSpectrum",
     "assay.evidence.detectors.invisible_watermark:InvisibleWatermark",
     "assay.evidence.detectors.learned_image:LearnedImage",
+    "assay.evidence.detectors.face_blend:FaceBlend",
 )
 
 
