@@ -126,11 +126,11 @@ def forgeries(files: list[Listed], out: Path, seed: int, each: int) -> Path:
     """Let the range forge bona fide pictures: `each` of every kind, with twins, saved at JPEG 85, unmarked pixels."""
     folder = out / "photos"
     folder.mkdir(parents=True, exist_ok=True)
+    for link in folder.iterdir():
+        link.unlink()  # of an earlier run, perhaps with other lists
     for one in files:
         if one.group.label == "bona_fide" and one.group.content in SCENES:
-            link = folder / f"{one.group.name}__{one.path.name}"
-            if not link.exists():
-                os.symlink(one.path.resolve(), link)
+            os.symlink(one.path.resolve(), folder / f"{one.group.name}__{one.path.name}")
     found, _ = photos.scan(folder)
     own = {f"{f.group.name}__{f.path.name}": f.source for f in files}
     named = tuple(replace(p, source=own[p.path]) for p in found)
