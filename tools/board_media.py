@@ -44,10 +44,16 @@ class Listed:
 
     path: Path
     group: corpus.Group
+    base: Path  # of the group
 
     @property
     def name(self) -> str:
-        return f"{self.group.name}/{self.path.stem}"
+        return f"{self.group.name}/{self.path.relative_to(self.base)}"
+
+    @property
+    def flat(self) -> str:
+        """A file name of its own."""
+        return self.name.replace("/", "__")
 
     @property
     def source(self) -> str:
@@ -64,7 +70,10 @@ def listed(roots: dict[str, Path]) -> list[Listed]:
         files = corpus.files(group, roots)
         most = MOST.get(group.name, len(files))
         for path in files[:: max(1, len(files) // max(most, 1))][:most]:
-            found.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), Listed(path, group))
+            found.setdefault(
+                hashlib.sha256(path.read_bytes()).hexdigest(),
+                Listed(path, group, roots[group.root] / group.folder),
+            )
     return list(found.values())
 
 
@@ -99,7 +108,7 @@ def pictures(files: list[Listed], out: Path, seed: int) -> Path:
         rows.append({
             "path": f"media/{target.name}", "label": one.group.label, "family": one.group.content,
             "generator": NAMES.get(one.group.name, one.group.name) if fake else "", "source": one.source,
-            "kind": kind if fake else "", "note": f"{one.group.name}/{one.path.name}",
+            "kind": kind if fake else "", "note": one.name,
         })  # fmt: skip
     manifest.write(out / "manifest.csv", rows)
     return out / "manifest.csv"
@@ -130,9 +139,9 @@ def forgeries(files: list[Listed], out: Path, seed: int, each: int) -> Path:
         link.unlink()  # of an earlier run, perhaps with other lists
     for one in files:
         if one.group.label == "bona_fide" and one.group.content in SCENES:
-            os.symlink(one.path.resolve(), folder / f"{one.group.name}__{one.path.name}")
+            os.symlink(one.path.resolve(), folder / one.flat)
     found, _ = photos.scan(folder)
-    own = {f"{f.group.name}__{f.path.name}": f.source for f in files}
+    own = {f.flat: f.source for f in files}
     named = tuple(replace(p, source=own[p.path]) for p in found)
     made.prepared(out)
     for maker in MAKERS:

@@ -95,8 +95,7 @@ def undominated(llrs: Floats) -> Flags:
     same = covers & covers.T
     later = np.tri(len(llrs), k=-1, dtype=bool).T  # of equal ones the first stays
     beaten = (covers & (~same | later)).any(axis=0)
-    kept: Flags = ~beaten
-    return kept
+    return np.logical_not(beaten)
 
 
 def earliest(llrs: Floats) -> Flags:
@@ -104,8 +103,7 @@ def earliest(llrs: Floats) -> Flags:
     spoke = ~np.isnan(llrs)
     covers = (spoke[:, None, :] | ~spoke[None, :, :]).all(axis=2)  # [a, b]: whoever spoke on b spoke on a
     before = np.tri(len(llrs), k=-1, dtype=bool).T  # [a, b]: a comes before b
-    first: Flags = ~(covers & before).any(axis=0)
-    return first
+    return np.logical_not((covers & before).any(axis=0))
 
 
 def _shuffled(name: str) -> str:

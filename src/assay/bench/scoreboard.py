@@ -250,7 +250,8 @@ def contributions(found: Calibrated, chosen: Callable[[Row], bool] = lambda _: T
         again = Resampling([a.row.source for a, _ in pairs], fake, replicates=REPLICATES)
         full = np.array([a.fused for a, _ in pairs])
         less = np.array([0.0 if math.isnan(b.fused) else b.fused for _, b in pairs])
-        told.append(Contribution(name, *_differences(again, full, less), len(pairs), again.distinct()))
+        auc, tpr = _differences(again, full, less)
+        told.append(Contribution(name, auc, tpr, len(pairs), again.distinct()))
     return told
 
 
