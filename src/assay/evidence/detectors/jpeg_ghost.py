@@ -115,7 +115,7 @@ def found_ghost(blocks: Blocks) -> Ghost:
     for f, step in enumerate(blocks.steps):
         kept = blocks.usable[..., f]
         seen = ghosts.tally(blocks.magnitudes[..., f][kept], blocks.strata[..., f][kept])
-        scale = max(GAINS, key=lambda g, q=step, n=seen: float((n * np.log(ghosts.once(q, g) + 1e-9)).sum()))
+        scale = _scale(seen, step)
         counts.append(seen)
         scales.append(scale)
         gained.append(_gains(seen, step, scale))
@@ -125,6 +125,11 @@ def found_ghost(blocks: Blocks) -> Ghost:
     finalists = sorted(totals, key=lambda q: totals[q])[-FINALISTS:]
     tried = [(q, _steps(q)) for q in finalists] + [(0, tuple(int(s) for s in own))]
     return max((_ghost(blocks, counts, scales, q, steps) for q, steps in tried), key=lambda g: g.evidence)
+
+
+def _scale(seen: NDArray[np.int64], step: int) -> float:
+    """The gain with which one save explains the counts best."""
+    return max(GAINS, key=lambda gain: float((seen * np.log(ghosts.once(step, gain) + 1e-9)).sum()))
 
 
 def _gains(seen: NDArray[np.int64], step: int, scale: float) -> NDArray[np.float64]:

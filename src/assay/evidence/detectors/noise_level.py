@@ -28,7 +28,7 @@ FEWEST = 8  # cells in a stratum
 USABLE = 0.3  # share of cells that must be neither clipped nor flat
 CLIPPED = 0.05  # share of a cell's pixels near the end of the scale
 STRONGEST = 600.0  # bound of the score
-FOUND = 300.0  # nats: see docs/detectors/noise_level.md
+FOUND = 460.0  # nats: see docs/detectors/noise_level.md
 BOUND = 1.5  # nats of one cell
 WHOLE = 0.5  # of the cells: what covers more is not a region
 HIGH_PASS = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6  # unit gain on white noise
@@ -116,7 +116,8 @@ def _cut(plane: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _means(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     rows, columns = plane.shape[0] // SIDE, plane.shape[1] // SIDE
-    return plane.reshape(rows, SIDE, columns, SIDE).mean(axis=(1, 3))
+    means: NDArray[np.float32] = plane.reshape(rows, SIDE, columns, SIDE).mean(axis=(1, 3))
+    return means
 
 
 def ranked(cells: Cells) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ TRUST = 0.9  # share of coefficients that follow the model of two saves
 PRIOR = 20.0  # coefficients that the model's own law counts for, beside those that were seen
 # The first 35 frequencies after the mean, diagonal by diagonal: (vertical, horizontal).
 FREQUENCIES = np.array(sorted(((v, u) for v in range(8) for u in range(8)), key=sum)[1:36], np.int64)
-_MAGNITUDES = np.arange(1, MOST + 1)
+_MAGNITUDES: Array = np.arange(1.0, MOST + 1.0)
 _LOG = np.log(_MAGNITUDES)
 _COSINES = np.stack([np.outer(BASIS[v], BASIS[u]).ravel() for v, u in FREQUENCIES], axis=1)
 
@@ -53,26 +53,29 @@ def classes(grey: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.int6
     padded = np.pad(inner, ((1, rows - high + 1), (1, columns - wide + 1), (0, 0)), mode="edge")
     padded = padded[: rows + 1, : columns + 1]
     scale = (padded[:-1, :-1] + padded[1:, :-1] + padded[:-1, 1:] + padded[1:, 1:]) / 4
-    return np.searchsorted(EDGES, scale)
+    found: NDArray[np.int64] = np.searchsorted(EDGES, scale)
+    return found
 
 
 @lru_cache(maxsize=512)
 def once(step: int, gain: float) -> Array:
     """Probability of each magnitude 1 to `MOST` among those that are not zero, after one save: (CLASSES, MOST)."""
     mass = _tail((_MAGNITUDES - 0.5) * step, gain) - _tail((_MAGNITUDES + 0.5) * step, gain)
-    return mass / mass.sum(axis=1, keepdims=True)
+    law: Array = mass / mass.sum(axis=1, keepdims=True)
+    return law
 
 
 @lru_cache(maxsize=4096)
 def twice(first: int, step: int, gain: float) -> Array:
     """The same after a save with the step `first` on the same grid, and then one with `step`."""
-    teeth = np.arange(int((MOST + 1) * step / first) + 2)
+    teeth: Array = np.arange(int((MOST + 1) * step / first) + 2, dtype=np.float64)
     lower = np.where(teeth == 0, 1.0, _tail((teeth - 0.5) * first, gain))
     mass = lower - _tail((teeth + 0.5) * first, gain)
-    places = (teeth * first)[:, None]
+    places: Array = (teeth * float(first))[:, None]
     moved = _normal((_MAGNITUDES + 0.5) * step - places) - _normal((_MAGNITUDES - 0.5) * step - places)
     reached = mass @ moved + 1e-12
-    return TRUST * reached / reached.sum(axis=1, keepdims=True) + (1 - TRUST) * once(step, gain)
+    law: Array = TRUST * reached / reached.sum(axis=1, keepdims=True) + (1 - TRUST) * once(step, gain)
+    return law
 
 
 def ratios(counts: NDArray[np.int64], first: int, step: int, gain: float) -> tuple[Array, Array]:
@@ -114,7 +117,7 @@ def tally(magnitudes: NDArray[np.int64], strata: NDArray[np.int64]) -> NDArray[n
     return flat.reshape(CLASSES, MOST)
 
 
-def _tail(x: NDArray[np.floating] | NDArray[np.integer], gain: float) -> Array:
+def _tail(x: Array, gain: float) -> Array:
     """P(magnitude > x) for each class: (CLASSES, len(x))."""
     scale = SPREAD * (MIDDLES + FLOOR) * gain
     reached: Array = (1 + np.maximum(x, 0)[None, :] / scale[:, None]) ** -SHAPE
