@@ -82,7 +82,8 @@ def touched(mask: NDArray[np.bool_], window: tuple[int, int, int, int]) -> NDArr
         return alone
     chosen = (labels == counts.argmax()).astype(np.uint8)
     outer, _ = cv2.findContours(chosen, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    return cv2.drawContours(chosen, outer, -1, 1, thickness=cv2.FILLED) > 0
+    filled = cv2.drawContours(chosen, outer, -1, 1, thickness=cv2.FILLED)
+    return np.asarray(filled > 0, bool)
 
 
 def region(mask: NDArray[np.bool_], cell: int, view: Image, score: float) -> Region:

@@ -27,6 +27,7 @@ FAINT = 64 * 3  # sum of residuals (grey levels x 4) below which a cell does not
 AGREED = 0.62  # share of the votes for the picture's own pattern; below it there is none worth the name
 BINS = 8  # of residual strength, each with its own share of wrong votes
 FOUND = 3.0  # one false alarm in 10 ** FOUND pictures, as far as votes are chance
+DOUBT = 1 / 3  # of the way from the usual share of wrong votes to a coin's: what an honest part may err
 MOST_REGIONS = 3
 WHOLE = 0.4  # share of the picture's cells: more is not a region
 
@@ -116,18 +117,18 @@ def examined(ballot: Ballot) -> tuple[float, tuple[Patch, ...]]:
     """The score, and the regions that disagree, the strongest first.
 
     Two questions are asked of each window. Is it of the other opinion (more than half vote against, beyond chance)? Or
-    is it of none: do more cells vote against than halfway between what is usual for such residuals in this picture
-    and a coin? Halfway, since smooth and dark parts err more often than the picture's mean.
+    is it of none: do more cells vote against than a third of the way from what is usual for such residuals in this
+    picture to a coin? A third, since smooth and dark parts err more often than the picture's mean.
     """
     able = ballot.able
-    coin = able * 0.5
-    halfway = (ballot.wrong + coin) / 2
+    coin: NDArray[np.float64] = able * np.float64(0.5)
+    doubtful = ballot.wrong + DOUBT * (coin - ballot.wrong)
     against, left = ballot.against.copy(), able.copy()
     patches: list[Patch] = []
     score = -np.inf
     while len(patches) < MOST_REGIONS:
-        odd = _crowds.strongest(against, left, coin * (left > 0))
-        none = _crowds.strongest(against, left, halfway * (left > 0))
+        odd = _crowds.strongest(against, left, np.where(left > 0, coin, 0.0))
+        none = _crowds.strongest(against, left, np.where(left > 0, doubtful, 0.0))
         foreign = odd.strength > FOUND
         best = odd if foreign else none
         score = max(score, odd.strength, none.strength)

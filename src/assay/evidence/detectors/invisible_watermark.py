@@ -163,7 +163,8 @@ def block_votes(low: NDArray[np.float32]) -> NDArray[np.float32]:
     blocks = np.abs(low[: rows * 4, : columns * 4])
     flat = blocks.reshape(rows, 4, columns, 4).transpose(0, 2, 1, 3).reshape(rows * columns, 16)
     greatest = flat[:, 1:].max(axis=1)
-    return -np.sin(greatest * np.float32(2 * math.pi / STEP))
+    votes: NDArray[np.float32] = -np.sin(greatest * np.float32(2 * math.pi / STEP))
+    return votes
 
 
 def compared(votes: NDArray[np.float32], message: Message) -> Match:
