@@ -24,12 +24,12 @@ from assay.evidence.detectors.learned_image import LOOK, reduced, window
 from assay.range import laundering
 
 PER_SET = {
-    "sd3": 16,
-    "gemini": 16,
+    "sd3": 10,
+    "gemini": 10,
     "comfyui_scenes": 7,
     "comfyui_drawings": 5,
-    "camera_people": 12,
-    "camera_scenes": 30,
+    "camera_people": 8,
+    "camera_scenes": 20,
 }
 NAMES = ("jpeg95", "jpeg75", "social")
 SHORT = 768  # pixels
