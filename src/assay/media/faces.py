@@ -66,7 +66,7 @@ class Mesh:
     def outline(self) -> NDArray[np.float64]:
         """The convex hull of the points, shape (N, 2), clockwise as people see it."""
         hull = cv2.convexHull(self.points[:, :2].astype(np.float32), clockwise=True)
-        return hull[:, 0].astype(np.float64)
+        return np.asarray(hull[:, 0], np.float64)
 
 
 def detect(pixels: NDArray[np.uint8], session: Session, *, smallest: float = 0.0) -> tuple[Face, ...]:
@@ -224,7 +224,7 @@ def _overlaps(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[
     shared = np.prod(np.maximum(0, high - low), axis=1)
     mine, theirs = np.prod(one[2:] - one[:2]), np.prod(others[:, 2:] - others[:, :2], axis=1)
     smaller = shared / np.maximum(np.minimum(mine, theirs), 1e-9)
-    return np.where(smaller > 0.5, smaller, shared / np.maximum(mine + theirs - shared, 1e-9))
+    return np.asarray(np.where(smaller > 0.5, smaller, shared / np.maximum(mine + theirs - shared, 1e-9)))
 
 
 def mesh(pixels: NDArray[np.uint8], face: Face, session: Session) -> Mesh:

@@ -6,7 +6,7 @@ a pair share all of that. What remains is the seam, and what differs between its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ from assay.types import JSON, Kind
 
 ROOM = 0.35  # of the face's side: how far around the face pixels are looked at
 # Which points of the mesh span the region: all of the face, without the forehead, its lower half, its middle.
-REGIONS = {
+REGIONS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.bool_]]] = {
     "face": lambda at: np.ones(len(at), bool),
     "below the brows": lambda at: at[:, 1] > -0.45,
     "lower half": lambda at: at[:, 1] > -0.05,
@@ -213,10 +213,9 @@ def _opacity(
         rng.normal(0, 1, (5, 5, 2)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC
     ) * np.float32(drawn["wobble"] * extent)
     columns, rows = np.meshgrid(np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32))
-    mask = cv2.remap(mask, columns + stray[..., 0], rows + stray[..., 1], cv2.INTER_LINEAR)
+    mask = np.asarray(cv2.remap(mask, columns + stray[..., 0], rows + stray[..., 1], cv2.INTER_LINEAR))
     first, second = (max(0.6, f * extent) for f in drawn["feather"])
     mask = cv2.GaussianBlur(mask, (0, 0), first)
-    mask = np.where(mask > drawn["cut"], mask, 0) / max(1e-6, float(mask.max()))
-    return np.asarray(
-        cv2.GaussianBlur(mask.astype(np.float32), (0, 0), second / 2) * drawn["opacity"], np.float32
-    )
+    kept = np.where(mask > drawn["cut"], mask, 0) / max(1e-6, float(mask.max()))
+    soft = cv2.GaussianBlur(kept.astype(np.float32), (0, 0), second / 2)
+    return np.asarray(soft * drawn["opacity"], np.float32)
