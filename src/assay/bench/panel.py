@@ -129,5 +129,5 @@ class Fixed:
 
 
 def reads_metadata(card: Card) -> bool:
-    """Does it read what stands around the pixels, so that it is switched off where metadata are removed?"""
-    return card.reads is Container
+    """Does it read what stands around the pixels, or a mark in them, so that it is switched off where both are removed?"""
+    return card.reads is Container or card.family == "watermark"

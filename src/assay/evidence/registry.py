@@ -26,7 +26,6 @@ BUILT_IN = (
     "assay.evidence.detectors.copy_move:CopyMove",
     "assay.evidence.detectors.demosaicing:Demosaicing",
     "assay.evidence.detectors.resampling:Resampling",
-    "assay.evidence.detectors.upsampling_spectrum:UpsamplingSpectrum",
     "assay.evidence.detectors.invisible_watermark:InvisibleWatermark",
     "assay.evidence.detectors.learned_image:LearnedImage",
     "assay.evidence.detectors.face_blend:FaceBlend",
