@@ -53,6 +53,7 @@ BASE = "jpeg95"
 CHECKED = 0.03
 FEWEST = 2  # pictures that a check scores anew, if there are so many
 CHUNK = 12  # samples
+SHARES = (0.45, 0.75, 1.0)  # of the time that is left: pictures, forgeries, camera
 
 
 def drawn(entry: Entry, corpus: str, extra: int, seed: int) -> tuple[str, ...]:
@@ -105,12 +106,13 @@ class Scorer:
         self._board, self._work, self._seed, self._extra = board, work, seed, extra
         self._end = time.monotonic() + 60 * minutes if minutes else float("inf")
 
-    def rows(self, name: str, corpus: Manifest) -> tuple[list[Scored], int]:
-        """All rows of a corpus as far as time allows, and the number of its samples."""
+    def rows(self, name: str, corpus: Manifest, share: float = 1.0) -> tuple[list[Scored], int]:
+        """All rows of a corpus as far as its share of the time that is left allows, and the number of its samples."""
         rows: list[Scored] = []
         taken = 0
+        end = time.monotonic() + share * (self._end - time.monotonic())
         for start in range(0, len(corpus.entries), CHUNK):
-            if time.monotonic() > self._end:
+            if time.monotonic() > end:
                 print(f"{name}: no time for more than {taken} of {len(corpus.entries)} samples", flush=True)
                 break
             chunk = corpus.entries[start : start + CHUNK]
@@ -136,21 +138,21 @@ def make(asked: argparse.Namespace) -> None:
     files = board_media.in_turn(board_media.listed(roots), asked.seed)
     work: Path = asked.work
     corpora = {
-        "camera": board_media.camera(files, work / "camera"),
-        "forgeries": board_media.forgeries(files, work / "forgeries", asked.seed, asked.each),
         "pictures": board_media.pictures(files[: asked.samples], work / "pictures", asked.seed),
+        "forgeries": board_media.forgeries(files, work / "forgeries", asked.seed, asked.each),
+        "camera": board_media.camera(files, work / "camera"),
     }
     head_of, stamp = heads(asked.cache, roots)
     peers = [] if asked.no_peers else list(environments(work))
     board = Board(config.load().paths.models, head_of, stamp, peers)
     scorer = Scorer(board, work, asked.seed, asked.launderings, asked.budget_minutes)
     SCORES.mkdir(parents=True, exist_ok=True)
-    for name, path in corpora.items():
+    for k, (name, path) in enumerate(corpora.items()):
         corpus = manifest.read(path)
         entries = tuple(
             replace(e, name=Path(e.name).name) for e in board_media.with_decoders(shuffled(corpus.entries))
         )
-        rows, taken = scorer.rows(name, replace(corpus, entries=entries))
+        rows, taken = scorer.rows(name, replace(corpus, entries=entries), SHARES[k])
         told = parquet.about(scorer.order(corpus, drawn_ways(rows)), "") | {
             "corpus": name,
             "samples": taken,
