@@ -45,22 +45,18 @@ class Judged:
         return name if name is not None and self.llrs[name] > 0 else None
 
 
-def judge(found: Calibrated, without: frozenset[str] = frozenset(), budget: float = BUDGET) -> list[Judged]:
+def judge(found: Calibrated, budget: float = BUDGET) -> list[Judged]:
     """Fuse and decide every row of a calibration's scores, each by what was learned from other sources.
 
     Parameters
     ----------
     found
         As `calibrate` gives it.
-    without
-        Detectors to leave out.
     budget
         False alarms that thresholds allow.
     """
     rows, known = found.scores.rows, tables.shipped()
-    kept = [k for k, name in enumerate(found.detectors) if name not in without]
-    names = [found.detectors[k] for k in kept]
-    llrs = found.llrs[:, kept]
+    names, llrs = found.detectors, found.llrs
     families = {n: str(found.scores.cards[n]["family"]) for n in names}
     folds = [fold_of(r.source) for r in rows]
     pools: dict[int, dict[str, Pool]] = {}
@@ -239,20 +235,29 @@ class Contribution:
 
 def contributions(found: Calibrated, chosen: Callable[[Row], bool] = lambda _: True) -> list[Contribution]:
     """Leave out one detector at a time; differences are paired: the same drawn sources on both sides."""
-    every = judge(found)
+    rows = found.scores.rows
+    spoke = ~np.isnan(found.llrs).all(axis=1)
+    kept = np.flatnonzero(spoke & np.array([chosen(r) for r in rows], bool))
+    fake = np.array([rows[i].fake for i in kept.tolist()], bool)
+    again = Resampling([rows[i].source for i in kept.tolist()], fake, replicates=REPLICATES)
+    full = summed(found)[kept]
     told = []
     for name in found.detectors:
-        left = judge(found, frozenset({name}))
-        pairs = [
-            (a, b) for a, b in zip(every, left, strict=True) if not math.isnan(a.fused) and chosen(a.row)
-        ]
-        fake = np.array([a.row.fake for a, _ in pairs], bool)
-        again = Resampling([a.row.source for a, _ in pairs], fake, replicates=REPLICATES)
-        full = np.array([a.fused for a, _ in pairs])
-        less = np.array([0.0 if math.isnan(b.fused) else b.fused for _, b in pairs])
-        auc, tpr = _differences(again, full, less)
-        told.append(Contribution(name, auc, tpr, len(pairs), again.distinct()))
+        auc, tpr = _differences(again, full, summed(found, name)[kept])
+        told.append(Contribution(name, auc, tpr, len(kept), again.distinct()))
     return told
+
+
+def summed(found: Calibrated, without: str = "") -> Floats:
+    """Fuse every row, in nats; 0 where nobody is left that spoke. Shape (R,)."""
+    known = tables.shipped()
+    total = np.zeros(len(found.scores.rows))
+    families = {d: str(found.scores.cards[d]["family"]) for d in found.detectors if d != without}
+    for family in sorted(set(families.values())):
+        columns = [k for k, d in enumerate(found.detectors) if families.get(d) == family]
+        cap = known.cap(family)
+        total += np.clip(np.nansum(found.llrs[:, columns], axis=1), -cap, cap)
+    return total
 
 
 def _differences(again: Resampling, full: Floats, less: Floats) -> Iterator[tuple[float, float, float]]:
