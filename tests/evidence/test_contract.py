@@ -51,7 +51,48 @@ def golden_views() -> dict[str, Image]:
         "patch that never was a JPEG": Image(coded=filled),
         "patch, saved again": _view(images.jpeg(sent, quality=95)),
         "noise": VIEWS["noise"],
+        "place copied": Image(coded=_copied(images.scene(448, 384, seed=23, grain=4))),
+        "patch on other colour filters": Image(coded=_filtered(images.scene(448, 384, seed=24, grain=4))),
+        "patch enlarged": Image(coded=_enlarged(np.random.default_rng(25))),
     }
+
+
+def _copied(pixels: np.ndarray) -> np.ndarray:
+    forged = pixels.copy()
+    forged[200:330, 270:400] = pixels[40:170, 50:180]
+    return forged
+
+
+def _filtered(pixels: np.ndarray) -> np.ndarray:
+    """Green is measured at every other pixel and averaged between; in a patch at the others."""
+    green = pixels[..., 1].astype(int)
+    between = sum(np.roll(green, shift, axis) for axis in (0, 1) for shift in (-1, 1)) // 4
+    y, x = np.indices(green.shape)
+    measured = (x + y) % 2 == 0
+    measured[160:320, 200:376] ^= True
+    forged = pixels.copy()
+    forged[..., 1] = np.where(measured, green, between)
+    return forged
+
+
+def _enlarged(rng: np.random.Generator) -> np.ndarray:
+    """Blurred noise with grain, and in it a patch of more, enlarged by a third."""
+    from PIL import Image as Pillow
+
+    forged, more = (_blurred(rng) for _ in range(2))
+    larger = Pillow.fromarray(more).resize((683, 555), Pillow.Resampling.BICUBIC)
+    forged[96:352, 128:416] = np.asarray(larger)[100:356, 150:438]
+    return forged
+
+
+def _blurred(rng: np.random.Generator) -> np.ndarray:
+    from PIL import Image as Pillow
+
+    total = np.full((416, 512), 128.0)
+    for step, strength in ((4, 12), (16, 25), (64, 40)):
+        coarse = rng.normal(0, strength, (416 // step + 2, 512 // step + 2)).astype(np.float32)
+        total += np.asarray(Pillow.fromarray(coarse).resize((512, 416), Pillow.Resampling.BICUBIC))
+    return (total[..., None] + rng.normal(0, 3, (416, 512, 3))).clip(2, 253).round().astype(np.uint8)
 
 
 def _view(data: bytes) -> Image:
