@@ -189,9 +189,8 @@ def _coded(told: Sequence[Traits], name: str) -> NDArray[np.intp]:
     if name in NUMBERS:
         numbers = np.array([t.numbers[name] for t in told], np.float64)
         there = np.isfinite(numbers)
-        edges = (
-            np.unique(np.quantile(numbers[there], np.linspace(0, 1, BINS + 1)[1:-1])) if there.any() else []
-        )
+        inner = np.linspace(0, 1, BINS + 1)[1:-1]
+        edges = np.unique(np.quantile(numbers[there], inner)) if there.any() else np.zeros(0)
         values = np.where(there, 1 + np.searchsorted(edges, numbers, side="right"), 0)
     else:
         words = [t.words[name] for t in told]

@@ -39,7 +39,7 @@ class Hypothesis:
 def keypoints(grey: NDArray[np.uint8]) -> Points:
     """SIFT keypoints of a grey picture (H, W), spread over it."""
     cv2.setNumThreads(1)  # an examiner must not start threads
-    sift = cv2.SIFT_create(nfeatures=0, nOctaveLayers=3, contrastThreshold=0.003, edgeThreshold=15)
+    sift = cv2.SIFT.create(nfeatures=0, nOctaveLayers=3, contrastThreshold=0.003, edgeThreshold=15)
     found, descriptors = sift.detectAndCompute(grey, None)
     if not found:
         return Points(np.empty(0, complex), np.empty(0, complex), np.empty((0, 128), np.float32))
@@ -148,4 +148,5 @@ def _fitted(p: NDArray[np.complex128], q: NDArray[np.complex128]) -> NDArray[np.
 
 def _applied(affine: NDArray[np.float64], p: NDArray[np.complex128]) -> NDArray[np.complex128]:
     moved = affine[:, :2] @ np.stack([p.real, p.imag]) + affine[:, 2:]
-    return moved[0] + 1j * moved[1]
+    places: NDArray[np.complex128] = moved[0] + 1j * moved[1]
+    return places
