@@ -1,6 +1,6 @@
 """The media of the scoreboard: three corpora with manifests, from the training's and calibration's lists and the range.
 
-pictures    bona fide and synthetic pictures, each at one drawn size, without loss: the launderings follow in the bench
+pictures    bona fide and synthetic pictures, at every size that they reach, without loss: launderings follow in the bench
 forgeries   splices, copy-moves, inpaintings and reconstructions that the range makes of bona fide pictures, and their twins,
             saved once at JPEG 85
 camera      camera files as they are
@@ -93,42 +93,58 @@ def in_turn(files: list[Listed], seed: int) -> list[Listed]:
 
 
 def pictures(files: list[Listed], out: Path, seed: int) -> Path:
-    """Write each picture once, at a size drawn from those that it reaches, and the manifest."""
+    """Write each picture without loss, once for every size that it reaches, and the manifest.
+
+    Every size needs bona fide sources of its own: a threshold of one says nothing of another.
+    """
     (out / "media").mkdir(parents=True, exist_ok=True)
     rows = []
     for one in files:
-        rng = seeded(one.name, seed)
-        target = out / "media" / f"{hashlib.sha256(one.name.encode()).hexdigest()[:16]}.png"
-        if not target.exists():
-            with Pillow.open(one.path) as opened:
-                whole = ImageOps.exif_transpose(opened).convert("RGB")
-            sized(whole, one.group, rng).save(target, "PNG", compress_level=1)
         fake = one.group.label == "fake"
         kind = "inpainting" if one.group.name == "inpaint" else "full_synthesis"
-        rows.append({
-            "path": f"media/{target.name}", "label": one.group.label, "family": one.group.content,
-            "generator": NAMES.get(one.group.name, one.group.name) if fake else "", "source": one.source,
-            "kind": kind if fake else "", "note": one.name,
-        })  # fmt: skip
+        shared = {
+            "label": one.group.label, "family": one.group.content, "source": one.source, "note": one.name,
+            "generator": NAMES.get(one.group.name, one.group.name) if fake else "", "kind": kind if fake else "",
+        }  # fmt: skip
+        rows += [shared | {"path": f"media/{name}"} for name in written(one, out / "media", seed)]
     manifest.write(out / "manifest.csv", rows)
     return out / "manifest.csv"
 
 
-def sized(picture: Pillow.Image, group: corpus.Group, rng: np.random.Generator) -> Pillow.Image:
-    """Bring a picture to one of the sizes that it reaches; portraits are cut as the bona fide ones are, or left large."""
-    native, low, reach = min(picture.size), corpus.SMALLEST, []
+def written(one: Listed, folder: Path, seed: int) -> list[str]:
+    """Write the sizes of one picture, unless they are there; their names."""
+    digest = hashlib.sha256(one.name.encode()).hexdigest()[:16]
+    with Pillow.open(one.path) as opened:
+        sizes = reached(min(opened.size))
+        names = [f"{digest}-{name}.png" for name, _, _ in sizes]
+        if not all((folder / name).exists() for name in names):
+            whole = ImageOps.exif_transpose(opened).convert("RGB")
+            for name, (size, low, high) in zip(names, sizes, strict=True):
+                rng = seeded(f"{one.name}/{size}", seed)
+                sized(whole, one.group, size, (low, high), rng).save(folder / name, "PNG", compress_level=1)
+    return names
+
+
+def reached(native: int) -> list[tuple[str, int, int]]:
+    """Name each size that a picture can be brought to, with the range of short sides to draw from; never larger."""
+    low, found = corpus.SMALLEST, []
     for name, limit in SIZES:
         high = min(native, limit - 1, LARGEST)
         if high >= low:
-            reach.append((name, low, high))
+            found.append((name, low, high))
         low = limit
-    if not reach:
-        return picture
-    name, low, high = reach[int(rng.integers(len(reach)))]
+    return found
+
+
+def sized(
+    picture: Pillow.Image, group: corpus.Group, name: str, short: tuple[int, int], rng: np.random.Generator
+) -> Pillow.Image:
+    """Bring a picture to a size; small portraits are cut as the bona fide ones are."""
     if group.content == "portrait" and name == "small":
         return corpus.as_portrait(picture, rng)
-    short = round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
-    return corpus.resized(picture, short, corpus.FILTERS[int(rng.integers(len(corpus.FILTERS)))])
+    low, high = short
+    drawn = round(float(np.exp(rng.uniform(np.log(low), np.log(high)))))
+    return corpus.resized(picture, drawn, corpus.FILTERS[int(rng.integers(len(corpus.FILTERS)))])
 
 
 def forgeries(files: list[Listed], out: Path, seed: int, each: int) -> Path:

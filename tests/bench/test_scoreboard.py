@@ -216,3 +216,26 @@ def test_each_sample_draws_its_launderings_by_its_digest(tool):
     assert ways == tool.drawn(entry, "pictures", 3, 1)
     assert (ways[0], len(set(ways))) == ("jpeg95", 4)
     assert tool.drawn(entry, "forgeries", 2, 1)[0] == "as_is"
+
+
+def test_each_picture_is_brought_to_every_size_that_it_reaches_and_to_the_same_bytes(tool, tmp_path):
+    from PIL import Image as Pillow
+
+    from assay.bench import manifest
+
+    rng = np.random.default_rng(1)
+    (tmp_path / "photos").mkdir()
+    group = {"root": "here", "folder": "photos", "label": "bona_fide", "content": "scene", "source": "picture", "views": 1, "native": False, "names": ("*.png",), "licence": "none"}  # fmt: skip
+    media = tool.board_media
+    files = []
+    for name, side in (("a", 300), ("b", 120), ("c", 20)):
+        path = tmp_path / "photos" / f"{name}.png"
+        Pillow.fromarray(rng.integers(0, 255, (side, side + 9, 3), np.uint8)).save(path)
+        files.append(media.Listed(path, media.corpus.Group(name="own", **group), tmp_path / "photos"))
+    read = [
+        manifest.read(media.pictures(media.in_turn(files, 1), tmp_path / out, 1)) for out in ("one", "two")
+    ]
+    assert [e.sha256 for e in read[0].entries] == [e.sha256 for e in read[1].entries]
+    assert sorted((e.source, e.path.stem.split("-")[1]) for e in read[0].entries) == [
+        ("own/a.png", "medium"), ("own/a.png", "small"), ("own/b.png", "small"),
+    ]  # fmt: skip
