@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test slow check bench docs clean
+.PHONY: demo test slow check bench scoreboard clean
 
 demo: $(VENV)/demo.ready  ## Set up, pull the default weights, screen a dozen telling samples, write demo/report.html
 	$(BIN)/python tools/demo.py demo
@@ -23,6 +23,10 @@ check: $(VENV)/dev.ready  ## Lint, types, import law
 bench: $(VENV)/dev.ready  ## CPU seconds and memory a stage, beside named peers
 	$(BIN)/assay models pull
 	$(BIN)/python tools/bench.py $(BENCH)
+
+scoreboard: $(VENV)/dev.ready  ## Every figure of docs/scoreboard.md, from media and seeds; takes hours (SCOREBOARD="--media ...")
+	$(BIN)/assay models pull
+	$(BIN)/python tools/scoreboard.py make $(SCOREBOARD)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

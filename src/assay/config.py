@@ -89,6 +89,7 @@ class Paths:
 
     data: Path
     cache: Path
+    calibration: Path | None = None  # one of the operator's own, instead of the one that ships
     config: tuple[Path, ...] = ()  # the files that were read, weakest first
 
     @property
@@ -289,7 +290,7 @@ def _keys() -> dict[str, _Key]:
                 key = prefix + f.name
                 expected = f"{options.UNITS[unit][1]}, {low:,.12g} to {high:,.12g}"
                 keys[key] = _Key(read, read(shipped[key]), texts[key], expected)
-    for name in ("data", "cache"):
+    for name in ("data", "cache", "calibration"):
         key = f"paths.{name}"
         keys[key] = _Key(options.absolute, "", texts[key], "an absolute path, or one that starts with ~/")
     actions = ", ".join(Action)
@@ -440,18 +441,19 @@ def _paths(
     read: tuple[Path, ...],
     warnings: list[str],
 ) -> Paths:
-    found: dict[str, Path] = {}
-    for name, variable, default in (
-        ("data", "XDG_DATA_HOME", ".local/share"),
-        ("cache", "XDG_CACHE_HOME", ".cache"),
-    ):
-        named, origin = final[f"paths.{name}"]
-        if named.startswith("~/") and home is None:
-            raise ConfigError(f"{origin}: paths.{name} = {named!r}, but there is no home directory",
+    def named(name: str) -> Path | None:
+        text, origin = final[f"paths.{name}"]
+        if text.startswith("~/") and home is None:
+            raise ConfigError(f"{origin}: paths.{name} = {text!r}, but there is no home directory",
                               hint="give an absolute path")  # fmt: skip
-        path = Path(named.replace("~", str(home), 1) if named.startswith("~/") else named) if named else None
-        found[name] = path or _xdg(environ, variable, home, default) or _shelter(environ, name, warnings)
-    return Paths(found["data"], found["cache"], read)
+        return Path(text.replace("~", str(home), 1) if text.startswith("~/") else text) if text else None
+
+    def found(name: str, variable: str, default: str) -> Path:
+        return named(name) or _xdg(environ, variable, home, default) or _shelter(environ, name, warnings)
+
+    data = found("data", "XDG_DATA_HOME", ".local/share")
+    cache = found("cache", "XDG_CACHE_HOME", ".cache")
+    return Paths(data, cache, named("calibration"), read)
 
 
 def _shelter(environ: Mapping[str, str], name: str, warnings: list[str]) -> Path:

@@ -17,6 +17,7 @@ from assay.errors import ConfigError
 from assay.types import Kind
 from assay.verdict import calibration as tables
 from assay.verdict.calibration import FORMAT, Cell, Context, panel_llr, pool_name, read, shipped
+from assay.verdict.fusion import fuse
 from assay.verdict.groups import SCALE, UNSPOKEN
 
 
@@ -160,3 +161,12 @@ def test_no_detector_has_outgrown_its_calibration():
     for name, known in shipped().maps.items():
         card = re.search(r"version=(\d+)", (folder / f"{name}.py").read_text(encoding="utf-8"))
         assert int(card[1]) == known.version, f"{name} has another version: run `assay bench calibrate` again"
+
+
+def test_an_operators_own_calibration_takes_the_place_of_the_shipped_one(tmp_path, settings):
+    fitted = json.loads((tables.HERE / "calibration.json").read_text(encoding="utf-8"))
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps(fitted | {"version": "mine"}), encoding="utf-8")
+    chosen = dataclasses.replace(settings, paths=dataclasses.replace(settings.paths, calibration=own))
+    verdict = fuse([], context=Context(media_family="image"), settings=chosen)
+    assert verdict.calibration.startswith("mine+")

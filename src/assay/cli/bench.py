@@ -130,7 +130,7 @@ def _told(order: Order, done: Done, settings: Settings, out: Path, *, as_json: b
     from assay.bench.table import Told, lines, summary_json
     from assay.verdict.calibration import shipped
 
-    calibration = shipped(settings.reasons)
+    calibration = shipped(settings.reasons, settings.paths.calibration)
     verdicts = list(fused(done.rows, order.panel.cards, settings, calibration))
     about = parquet.about(order, calibration.version)
     parquet.write_scores(out / parquet.SCORES, done.rows, about)

@@ -54,7 +54,7 @@ def fuse(
     verdict : Verdict
         `llr` is finite. A fake has ``llr >= threshold`` and ``probability >= 0.5``.
     """
-    known = calibration or tables.shipped(settings.reasons)
+    known = calibration or tables.shipped(settings.reasons, settings.paths.calibration)
     balance = weigh(findings, context, settings, known)
     probability = posterior(balance.llr, settings.prior)
     steady = stability.measure(balance, findings, rescored, context, settings, known)

@@ -39,7 +39,7 @@ def carrying(
     names : tuple of str
         Empty where measured evidence has no threshold, or is not within `NEAR` of it.
     """
-    known = calibration or shipped(settings.reasons)
+    known = calibration or shipped(settings.reasons, settings.paths.calibration)
     balance = weigh(findings, context, settings, known)
     if balance.measured is None or balance.threshold is None:
         return ()
