@@ -43,6 +43,7 @@ from assay.bench.manifest import Entry, Manifest  # noqa: E402
 from assay.bench.peers import PEERS, Peer  # noqa: E402
 from assay.bench.run import Order, Scored, run  # noqa: E402
 from assay.bench.scorepage import page  # noqa: E402
+from assay.errors import AssayError  # noqa: E402
 from assay.evidence.detectors.learned_image import LearnedImage  # noqa: E402
 from assay.range import laundering  # noqa: E402
 
@@ -269,12 +270,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-peers", action="store_true")
     asked = parser.parse_args()
-    if asked.what == "make":
-        make(asked)
-    elif asked.what == "page":
-        PAGE.write_text(page(committed()), encoding="utf-8")
-    else:
-        return check(asked)
+    try:
+        if asked.what == "make":
+            make(asked)
+        elif asked.what == "page":
+            PAGE.write_text(page(committed()), encoding="utf-8")
+        else:
+            return check(asked)
+    except AssayError as e:  # too few sources, weights that are not here: scores that were written stay
+        print(f"scoreboard: {e.message}" + (f"\n  what to do: {e.hint}" if e.hint else ""), file=sys.stderr)
+        return 2
     return 0
 
 

@@ -163,6 +163,9 @@ def detectors_table(judged: Sequence[Judged], found: Calibrated) -> Iterator[str
 
 def panel_table(parts: Mapping[str, Sequence[Judged]], heading: str) -> Iterator[str]:
     """The panel on selections: fakes of a part against the bona fide rows that stand in it."""
+    if not parts:
+        yield "No such rows."
+        return
     yield f"| {heading} | AUC | TPR at 1 % FPR | called fake at the 1 % thresholds | false alarms there | ECE | bona fide / fake rows (sources) |"
     yield "|---|---|---|---|---|---|---|"
     for name, chosen in parts.items():
