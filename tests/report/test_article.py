@@ -6,7 +6,7 @@ import made
 
 from assay.report.article import article, where
 from assay.report.pictures import shots
-from assay.types import Evidence, Finding, Label, Outcome, Reason
+from assay.types import Evidence, Finding, Label, Outcome, Reason, Rescored, Stability
 
 
 def told(one: made.Screening, **options: bool) -> str:
@@ -28,6 +28,13 @@ def test_an_article_says_what_where_why_how_sure_and_what_was_missed() -> None:
         "640 x 480 pixels",
     ):
         assert part in text, part
+
+
+def test_an_answer_that_changes_when_saved_again_is_told_with_its_range() -> None:
+    copy = Rescored("saved again at 85", (640, 480), 85, {"jpeg_grid": 0.0})
+    steady = Stability((-0.25, 2.5), flips=True, copies=(copy,))
+    text = told(made.screening(of=made.verdict(stability=steady)))
+    assert "between -0.25 and +2.50 points, and the answer changes (saved again at 85)" in text
 
 
 def test_evidence_stands_by_weight_and_what_broke_stands_last() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from datetime import UTC, datetime
@@ -20,9 +21,11 @@ from assay.types import (
     Problem,
     Reason,
     Region,
+    Rescored,
     Sample,
     Screening,
     Segment,
+    Stability,
     Status,
     Verdict,
 )
@@ -78,6 +81,17 @@ def test_the_schema_refuses_an_unknown_field() -> None:
 def test_a_line_comes_back_as_the_same_screening(one: Screening) -> None:
     again = contract.from_json(json.loads(contract.line(one)))
     assert contract.to_json(again) == contract.to_json(one)
+
+
+def test_what_saved_again_copies_scored_is_told_and_comes_back() -> None:
+    one = screening()
+    copy = Rescored("saved again at 92", (64, 48), 92, {"jpeg_grid": None, "learned_image": 1.5})
+    steady = Stability((-0.5, 2.25), flips=True, copies=(copy,))
+    near = dataclasses.replace(one, verdict=dataclasses.replace(one.verdict, stability=steady))
+    data = json.loads(contract.line(near))
+    jsonschema.validate(data, contract.schema())
+    assert contract.from_json(data).verdict.stability == steady
+    assert contract.to_json(one)["stability"] is None
 
 
 def test_a_name_that_is_not_utf8_is_given_exactly_in_base64() -> None:

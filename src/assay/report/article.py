@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from assay.report import pictures
 from assay.report.escape import printable
 from assay.report.table import sentence, split_summary, word
-from assay.types import Coverage, Evidence, Outcome, Screening, Verdict
+from assay.types import Coverage, Evidence, Outcome, Screening, Stability, Verdict
 
 MOST_ROWS = 20  # of evidence
 MOST_REASONS = 6
@@ -177,6 +177,7 @@ def _facts(s: Screening) -> str:
     facts = [
         ("Examined", _examined(v.coverage) if v else ""),
         ("Not covered", "; ".join(v.coverage.blind_spots[:12]) if v else ""),
+        ("Saved again", _saved_again(v.stability) if v and v.stability else ""),
         ("Kinds", ", ".join(v.kinds).replace("_", " ") if v and v.kinds else ""),
         ("Policy", f"{d.action} (rule {d.rule})" if d else ""),
         ("Quarantine", s.quarantine_id or ""),
@@ -194,6 +195,13 @@ def _examined(c: Coverage) -> str:
         return f"{names}. How many fakes they find among such media was not measured"
     low, high = c.recall
     return f"{names}. Where measured, they find {100 * low:.0f}-{100 * high:.0f} % of such fakes (n = {c.n})"
+
+
+def _saved_again(s: Stability) -> str:
+    low, high = s.llr
+    answer = "and the answer changes" if s.flips else "and the answer stays"
+    names = ", ".join(c.name for c in s.copies)
+    return f"between {low:+.2f} and {high:+.2f} points, {answer} ({names})"
 
 
 def _footer(s: Screening) -> str:
