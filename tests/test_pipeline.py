@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 import awkward
 from assay.config import Paths, Settings
 from assay.errors import JailError, StoreError
+from assay.evidence.renditions import MILD
 from assay.ingest.admission import Arrival
 from assay.ingest.budget import MOST_PREVIEWS
 from assay.pipeline import Screener
 from assay.signatures import testfile as harmless
-from assay.testing import containers
+from assay.testing import containers, images
 from assay.types import Action, Label, Outcome, Screening, Status, Why
 
 
@@ -101,6 +105,31 @@ def test_a_picture_is_examined_by_every_detector_that_reads_it(screener: Screene
     assert screening.preview.pictures[0].shape == (64, 96, 3)
     assert screening.cpu_s > 0
     assert screening.quality == 90
+
+
+def test_a_decision_near_its_threshold_is_asked_again_of_saved_copies(
+    screener: Screener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forged = _pasted()
+    assert screener.screen_bytes(forged, "pasted.png").verdict.stability is None  # far above the threshold
+    monkeypatch.setattr("assay.verdict.stability.NEAR", 100.0)
+    verdict = screener.screen_bytes(forged, "pasted.png").verdict
+    assert [c.name for c in verdict.stability.copies] == [m.name for m in MILD]
+    assert all("jpeg_grid" in c.scores for c in verdict.stability.copies)
+    assert verdict.why is Why.UNSTABLE  # a save wipes out the grid that gave it away
+
+
+def _pasted() -> bytes:
+    """A picture that was a JPEG, with a patch from another one off its grid, saved without loss."""
+    host, other = (
+        np.asarray(Pillow.open(io.BytesIO(images.jpeg(images.scene(480, 360, seed=n), quality=80))))
+        for n in (21, 22)
+    )
+    forged = host.copy()
+    forged[75:235, 85:245] = other[64:224, 64:224]
+    buffer = io.BytesIO()
+    Pillow.fromarray(forged).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def test_a_missing_weight_makes_its_detector_not_applicable_and_says_how_to_get_it(
