@@ -138,4 +138,5 @@ def test_a_corpus_is_run_and_run_again_and_audited(home, corpus, tmp_path):
     assert b"0 results computed, 12 from the cache" in second.stdout
     audited = assay("bench", "audit", corpus)
     assert audited.returncode in (0, 1)  # three a class: whether it is established depends on the interval
-    assert b"image/png" in audited.stdout
+    assert b"3 bona fide samples, 3 fakes" in audited.stdout
+    assert b"all together" in audited.stdout
