@@ -1,4 +1,4 @@
-"""The scoreboard's panel: shipped detectors, learned heads that saw neither source nor generator, and peers."""
+"""The scoreboard's panel: shipped detectors, learned heads that saw neither source nor generator; and peers."""
 
 from __future__ import annotations
 
@@ -28,8 +28,6 @@ class Board:
         Gives `learned_image` the head for a sample that saw nothing of it; None leaves the shipped one, for tests.
     stamp
         Names the heads, so that scores of others are not taken from the cache.
-    peers
-        Each with the interpreter of its environment.
     names
         Of detectors; none: all of pixels.
     """
@@ -39,7 +37,6 @@ class Board:
         models_dir: Path,
         head_of: HeadOf | None,
         stamp: str,
-        peers: Sequence[tuple[Peer, Path]] = (),
         names: Sequence[str] = (),
     ) -> None:
         shipped = [e.card for e in registry.entries() if e.detector is not None]
@@ -47,13 +44,12 @@ class Board:
         self._models_dir = models_dir
         self._head_of = head_of
         self._stamp = stamp
-        self._peers = {peer.card.name: PeerDetector(peer, python) for peer, python in peers}
         self._open: dict[str, Any] | None = None
         self._sessions: dict[str, Any] = {}
 
     @property
     def cards(self) -> tuple[Card, ...]:
-        return (*self._own, *(p.card for p in self._peers.values()))
+        return self._own
 
     def stamp(self, name: str, entry: Entry) -> str:
         if name != LearnedImage.card.name or self._head_of is None:
@@ -69,11 +65,28 @@ class Board:
             )
             if learned and self._head_of is not None:
                 self._sessions = models.sessions(list(LearnedImage.card.models), self._models_dir)
-        found = {**self._open, **self._peers}
+        found = dict(self._open)
         if self._sessions and self._head_of is not None:
             head = self._head_of(entry.source, entry.generator, (entry.sha256, *_parents(entry)))
             found[LearnedImage.card.name] = LearnedImage(self._sessions, head)
         return found
+
+
+class Peers:
+    """Products of others, each with the interpreter of its environment."""
+
+    def __init__(self, peers: Sequence[tuple[Peer, Path]]) -> None:
+        self._peers = {peer.card.name: PeerDetector(peer, python) for peer, python in peers}
+
+    @property
+    def cards(self) -> tuple[Card, ...]:
+        return tuple(p.card for p in self._peers.values())
+
+    def stamp(self, name: str, entry: Entry) -> str:  # noqa: ARG002 - the protocol's
+        return ""
+
+    def detectors_for(self, entry: Entry) -> Mapping[str, Any]:  # noqa: ARG002
+        return self._peers
 
     def close(self) -> None:
         for peer in self._peers.values():

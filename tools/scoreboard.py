@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -34,17 +35,19 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE / "train")]
 
 import board_media  # noqa: E402 - the tools beside this one are scripts, not a package
-from board_panel import Board, HeadOf  # noqa: E402
+from board_panel import Board, HeadOf, Peers  # noqa: E402
 
 from assay import config  # noqa: E402
 from assay.bench import manifest, parquet  # noqa: E402
 from assay.bench.cells import AS_IS  # noqa: E402
 from assay.bench.manifest import Entry, Manifest  # noqa: E402
+from assay.bench.panel import Panel  # noqa: E402
 from assay.bench.peers import PEERS, Peer  # noqa: E402
 from assay.bench.run import Order, Scored, run  # noqa: E402
 from assay.bench.scorepage import page  # noqa: E402
 from assay.errors import AssayError  # noqa: E402
 from assay.evidence.detectors.learned_image import LearnedImage  # noqa: E402
+from assay.evidence.examiner import plain_card  # noqa: E402
 from assay.range import laundering  # noqa: E402
 
 ROOT = HERE.parent
@@ -54,7 +57,7 @@ BASE = "jpeg95"
 CHECKED = 0.03
 FEWEST = 2  # pictures that a check scores anew, if there are so many
 CHUNK = 12  # samples
-SHARES = (0.45, 0.75, 1.0)  # of the time that is left: pictures, forgeries, camera
+SHARES = {"pictures": 0.55, "forgeries": 0.75, "camera": 1.0}  # of the time that is left
 
 
 def drawn(entry: Entry, corpus: str, extra: int, seed: int) -> tuple[str, ...]:
@@ -101,33 +104,67 @@ def heads(cache: Path | None, roots: dict[str, Path]) -> tuple[HeadOf | None, st
 
 
 class Scorer:
-    """Scores samples one chunk at a time, in this process, as long as there is time."""
+    """Scores samples chunk by chunk, in processes that share a cache, as long as there is time."""
 
-    def __init__(self, board: Board, work: Path, seed: int, extra: int, minutes: float) -> None:
-        self._board, self._work, self._seed, self._extra = board, work, seed, extra
+    def __init__(
+        self, board: Board, peers: Peers, work: Path, asked: argparse.Namespace, minutes: float
+    ) -> None:
+        self._board, self._peers, self._work = board, peers, work
+        self._seed, self._extra, self._jobs = asked.seed, asked.launderings, asked.jobs
         self._end = time.monotonic() + 60 * minutes if minutes else float("inf")
 
     def rows(self, name: str, corpus: Manifest, share: float = 1.0) -> tuple[list[Scored], int]:
         """All rows of a corpus as far as its share of the time that is left allows, and the number of its samples."""
-        rows: list[Scored] = []
-        taken = 0
         end = time.monotonic() + share * (self._end - time.monotonic())
-        for start in range(0, len(corpus.entries), CHUNK):
-            if time.monotonic() > end:
-                print(f"{name}: no time for more than {taken} of {len(corpus.entries)} samples", flush=True)
-                break
-            chunk = corpus.entries[start : start + CHUNK]
-            for way in (AS_IS, *laundering.names("image")):
-                own = tuple(e for e in chunk if way in drawn(e, name, self._extra, self._seed))
-                if own:
-                    rows += run(self.order(replace(corpus, entries=own), (way,))).rows
-            taken += len(chunk)
-            print(f"{name}: {taken} of {len(corpus.entries)} samples, {len(rows)} rows", flush=True)
-        return rows, taken
+        chunks = [corpus.entries[k : k + CHUNK] for k in range(0, len(corpus.entries), CHUNK)]
+        forked = multiprocessing.get_context("fork")  # heads, fitted once, are shared
+        done = forked.SimpleQueue()
+        crew = [
+            forked.Process(
+                target=self._fill, args=(name, corpus, list(enumerate(chunks))[k :: self._jobs], end, done)
+            )
+            for k in range(self._jobs)
+        ]
+        for process in crew:
+            process.start()
+        for process in crew:
+            process.join()
+        if any(process.exitcode for process in crew):
+            raise AssayError(
+                "a scoring process died", code="scoreboard", hint="What it did is kept: run it again."
+            )
+        finished = set()
+        while not done.empty():
+            finished.add(done.get())
+        taken = [chunk for k, chunk in enumerate(chunks) if k in finished]
+        rows = [row for chunk in taken for row in self._scored(name, corpus, chunk)]
+        count = sum(map(len, taken))
+        print(f"{name}: {count} of {len(corpus.entries)} samples, {len(rows)} rows", flush=True)
+        return rows, count
 
-    def order(self, corpus: Manifest, ways: tuple[str, ...]) -> Order:
+    def _fill(self, name: str, corpus: Manifest, chunks: list[Any], end: float, done: Any) -> None:
+        """Score chunks into the cache until the time is up."""
+        for n, (k, chunk) in enumerate(chunks):
+            if time.monotonic() > end:
+                break
+            self._scored(name, corpus, chunk)
+            done.put(k)
+            print(f"{name}: {n + 1} of {len(chunks)} chunks", flush=True)
+        self._peers.close()
+
+    def _scored(self, name: str, corpus: Manifest, chunk: Sequence[Entry]) -> list[Scored]:
+        """Every laundering of some samples; peers, which cost most, see the first alone."""
+        rows: list[Scored] = []
+        for way in (AS_IS, *laundering.names("image")):
+            for panel, extra in ((self._board, self._extra), (self._peers, 0)):
+                own = tuple(e for e in chunk if way in drawn(e, name, extra, self._seed))
+                if own and panel.cards:
+                    rows += run(self.order(replace(corpus, entries=own), (way,), panel)).rows
+        return rows
+
+    def order(self, corpus: Manifest, ways: tuple[str, ...], panel: Panel) -> Order:
         return Order(
-            manifest=corpus, panel=self._board, launderings=ways, cache=self._work / "scores",
+            manifest=corpus, panel=panel, launderings=ways, cache=self._work / "scores",
             limits=config.load().limits, seed=self._seed, jobs=0,
         )  # fmt: skip
 
@@ -144,17 +181,18 @@ def make(asked: argparse.Namespace) -> None:
         "camera": board_media.camera(files, work / "camera"),
     }
     head_of, stamp = heads(asked.cache, roots)
-    peers = [] if asked.no_peers else list(environments(work))
-    board = Board(config.load().paths.models, head_of, stamp, peers)
-    scorer = Scorer(board, work, asked.seed, asked.launderings, asked.budget_minutes)
+    peers = Peers([] if asked.no_peers else list(environments(work)))
+    board = Board(config.load().paths.models, head_of, stamp, asked.detectors)
+    scorer = Scorer(board, peers, work, asked, asked.budget_minutes)
     SCORES.mkdir(parents=True, exist_ok=True)
-    for k, (name, path) in enumerate(corpora.items()):
+    for name, path in corpora.items():
         corpus = manifest.read(path)
         entries = tuple(
             replace(e, name=Path(e.name).name) for e in board_media.with_decoders(shuffled(corpus.entries))
         )
-        rows, taken = scorer.rows(name, replace(corpus, entries=entries), SHARES[k])
-        told = parquet.about(scorer.order(corpus, drawn_ways(rows)), "") | {
+        rows, taken = scorer.rows(name, replace(corpus, entries=entries), SHARES[name])
+        told = parquet.about(scorer.order(corpus, drawn_ways(rows), board), "") | {
+            "detectors": [plain_card(c) for c in (*board.cards, *peers.cards)],
             "corpus": name,
             "samples": taken,
             "rows": len(rows),
@@ -163,7 +201,6 @@ def make(asked: argparse.Namespace) -> None:
             "distribution": json.loads((path.parent / "distribution.json").read_text()) if name == "forgeries" else None,
         }  # fmt: skip
         parquet.write_scores(SCORES / f"{name}.parquet", rows, told)
-    board.close()
     PAGE.write_text(page(committed()), encoding="utf-8")
 
 
@@ -229,8 +266,9 @@ def rescored(asked: argparse.Namespace) -> int:
     if head_of is None:
         names = [n for n in names if n != LearnedImage.card.name]
         print("learned_image is left out: its heads need --cache")
-    board = Board(config.load().paths.models, head_of, stamp, (), names)
-    scorer = Scorer(board, asked.work / "check", seed, extra, 0)
+    board = Board(config.load().paths.models, head_of, stamp, names)
+    asked.seed, asked.launderings = seed, extra
+    scorer = Scorer(board, Peers([]), asked.work / "check", asked, 0)
     rows, _ = scorer.rows("pictures", replace(corpus, entries=entries))
     wrong = list(differing(rows, stored))
     print(f"{len(rows)} scores computed anew, {len(wrong)} differ")
@@ -267,6 +305,8 @@ def main() -> int:
     parser.add_argument("--each", type=int, default=100, help="forgeries of each kind")
     parser.add_argument("--launderings", type=int, default=3, help="drawn for each sample beside the first")
     parser.add_argument("--budget-minutes", type=float, default=0.0, help="0: as long as it takes")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--detectors", nargs="*", default=[], help="these alone: to fill the cache in parts")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-peers", action="store_true")
     asked = parser.parse_args()

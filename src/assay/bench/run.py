@@ -92,12 +92,12 @@ def check_launderings(names: Sequence[str]) -> tuple[str, ...]:
         With the names that there are.
     """
     known = (AS_IS, *laundering.names("image"), *laundering.names("audio"))
-    unknown = [n for n in names if n not in known]
+    unknown = [n for n in names if n not in known and not laundering.is_one(n, "image")]
     if unknown or not names:
         raise AssayError(
             f"there is no laundering {', '.join(unknown) or 'in an empty list'}",
             code="laundering",
-            hint=f"There are {', '.join(known)}.",
+            hint=f"There are {', '.join(known)}, and jpeg1 to jpeg100.",
         )
     return tuple(dict.fromkeys(names))
 
@@ -199,9 +199,10 @@ def _wants(order: Order, entry: Entry) -> Iterator[Want]:
 def _cells(order: Order, entry: Entry) -> Iterator[tuple[Want, bool]]:
     """The launderings of a sample with the detectors of each; whether metadata are on."""
     pixels = [c for c in order.panel.cards if c.reads is READS.get(entry.media_family, Image)]
-    own = laundering.names(entry.media_family) or order.launderings[:1]  # what cannot be read is told once
+    family = entry.media_family
+    unread = () if laundering.names(family) else order.launderings[:1]  # what cannot be read is told once
     for name in order.launderings:
-        if name in (AS_IS, *own):
+        if name in (AS_IS, *unread) or laundering.is_one(name, family):
             yield Want(name, {c.name: _key(order, entry, name, c) for c in pixels}), False
     if order.with_metadata:
         every = [*(c for c in order.panel.cards if reads_metadata(c)), *pixels]

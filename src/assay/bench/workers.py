@@ -6,6 +6,7 @@ Children are spawned (they import the program anew and share nothing), take one 
 from __future__ import annotations
 
 import collections
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -49,6 +50,11 @@ class _Worker:
     def give(self, task: Task) -> None:
         self.task, self.step, self.since = task, Step("", ""), time.monotonic()
         self.connection.send(task)
+
+    def go_on(self) -> None:
+        """Let the child compute more: a kill of all costs each child one result, not a pipe full of them."""
+        with contextlib.suppress(OSError):  # it died: that is told by its silence
+            self.connection.send(None)
 
     def end(self) -> None:
         self.process.kill()
@@ -94,7 +100,8 @@ def spread(
                 if isinstance(message, Row):
                     assert worker.task is not None
                     worker.task = without(worker.task, {message.key})
-                    yield message
+                    yield message  # whoever takes it has kept it when this goes on
+                    worker.go_on()
                 elif isinstance(message, Step):
                     worker.step, worker.since = message, time.monotonic()
                 elif isinstance(message, _Done):
@@ -138,6 +145,8 @@ def _serve(connection: Connection, make: Make, parent: int) -> None:
         while True:
             for message in hands.work(connection.recv()):
                 connection.send(message)
+                if isinstance(message, Row):
+                    connection.recv()
             connection.send(_Done())
     except AssayError as e:
         connection.send(_Done(e))

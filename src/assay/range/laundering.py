@@ -27,6 +27,7 @@ VERSION = 1  # raise it whenever any output can change: what was measured on lau
 
 IMAGE = ("jpeg95", "jpeg90", "jpeg75", "jpeg50", "half", "social", "screenshot", "crop", "webp")
 AUDIO = ("wav", "mp3", "opus", "narrow")
+JPEG = re.compile(r"jpeg([1-9][0-9]?|100)")
 WEBP_LONGEST = 16383  # pixels of a side, RFC 9649
 SCREENS = ((1920, 1080), (1366, 768), (1536, 864), (1440, 900), (1280, 800))  # pixels of common displays
 PHONES = ((1080, 2340), (1170, 2532), (1080, 1920), (720, 1600))
@@ -69,6 +70,11 @@ class _Scene:
 def names(media_family: str) -> tuple[str, ...]:
     """The launderings of a family of media ("image", "audio"); none for others."""
     return {"image": IMAGE, "audio": AUDIO}.get(media_family, ())
+
+
+def is_one(name: str, media_family: str) -> bool:
+    """Is there such a laundering of a family of media? Of pictures "jpeg1" to "jpeg100" are all."""
+    return name in names(media_family) or (media_family == "image" and JPEG.fullmatch(name) is not None)
 
 
 def launder(
@@ -124,7 +130,7 @@ def unknown(name: str, family: str) -> AssayError:
 
 
 def _way(name: str) -> Callable[[_Scene, np.random.Generator], Laundered]:
-    if re.fullmatch(r"jpeg([1-9][0-9]?|100)", name):
+    if JPEG.fullmatch(name):
         quality = int(name.removeprefix("jpeg"))
         return lambda scene, _: _jpeg(scene, quality)
     if name not in _WAYS:

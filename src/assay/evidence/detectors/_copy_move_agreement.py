@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -31,27 +32,57 @@ class Match:
     suspects: tuple[NDArray[np.bool_], ...]  # which of the places is the copy; both, where that is undecided
 
 
-def tested(
-    grey: NDArray[np.float32], affine: NDArray[np.float64], seeds: NDArray[np.complex128]
-) -> Match | None:
+class Surface:
+    """A grey picture (H, W) and what every guess wants of it, each computed once."""
+
+    def __init__(self, grey: NDArray[np.float32]) -> None:
+        self.grey = grey
+
+    @cached_property
+    def blurred(self) -> Surface:
+        """What a first guess, some pixels off, is refined on."""
+        return Surface(np.asarray(cv2.GaussianBlur(self.grey, (0, 0), 2.0), np.float32))
+
+    @cached_property
+    def detail(self) -> NDArray[np.float32]:
+        return self.grey - self.blurred.grey
+
+    @cached_property
+    def band(self) -> NDArray[np.float32]:
+        """What varies within a window: light that falls off slowly agrees with itself nearly everywhere."""
+        return np.asarray(self.grey - cv2.GaussianBlur(self.grey, (0, 0), BAND), np.float32)
+
+    @cached_property
+    def slopes(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        smooth = cv2.GaussianBlur(self.grey, (0, 0), 0.8)
+        gx, gy = (cv2.Scharr(smooth, cv2.CV_32F, *axes) / 32 for axes in ((1, 0), (0, 1)))
+        return gx, gy
+
+    @cached_property
+    def spread(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean of the band in each window, and its standard deviation, never quite 0."""
+        return _spread(self.band)
+
+
+def tested(surface: Surface, affine: NDArray[np.float64], seeds: NDArray[np.complex128]) -> Match | None:
     """Follow a guess: the places around `seeds` that agree, and how well; None where nothing does."""
-    around = _around(seeds, grey.shape)
-    affine = refined(cv2.GaussianBlur(grey, (0, 0), 2.0), affine, around)  # some pixels off at first
-    affine = refined(grey, affine, around)
-    if not _sane(affine) or detail_agreement(grey, affine, around) < HOPEFUL:
+    around = _around(seeds, surface.grey.shape)
+    affine = refined(surface.blurred, affine, around)
+    affine = refined(surface, affine, around)
+    if not _sane(affine) or detail_agreement(surface, affine, around) < HOPEFUL:
         return None
-    first = grown(grey, affine, seeds)
+    first = grown(surface, affine, seeds)
     if first.sum() < FEWEST:
         return None
-    affine = refined(grey, affine, first)
+    affine = refined(surface, affine, first)
     if not _sane(affine):
         return None
-    first = grown(grey, affine, seeds)
+    first = grown(surface, affine, seeds)
     if first.sum() < FEWEST:
         return None
-    agrees = detail_agreement(grey, affine, first)
-    first = extended(grey, affine, first)
-    size = (grey.shape[1], grey.shape[0])
+    agrees = detail_agreement(surface, affine, first)
+    first = extended(surface.grey, affine, first)
+    size = (first.shape[1], first.shape[0])
     second = np.asarray(cv2.warpAffine(first.astype(np.uint8), affine, size) > 0)
     return Match(affine, first, second, agrees, len(seeds), (first, second))
 
@@ -66,7 +97,8 @@ def moved(grey: NDArray[np.float32], affine: NDArray[np.float64]) -> NDArray[np.
 def inside(shape: tuple[int, int], affine: NDArray[np.float64], *, margin: float = 1) -> NDArray[np.bool_]:
     """From where does the map lead into the picture, and some way off?"""
     height, width = shape
-    y, x = np.mgrid[:height, :width].astype(np.float32)
+    y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)
+    affine = affine.astype(np.float32)
     u = affine[0, 0] * x + affine[0, 1] * y + affine[0, 2]
     v = affine[1, 0] * x + affine[1, 1] * y + affine[1, 2]
     away = (u - x) ** 2 + (v - y) ** 2 > (1.5 * WINDOW) ** 2
@@ -75,30 +107,32 @@ def inside(shape: tuple[int, int], affine: NDArray[np.float64], *, margin: float
     )
 
 
-def correlation(a: NDArray[np.float32], b: NDArray[np.float32], window: int = WINDOW) -> NDArray[np.float32]:
-    """Local correlation of two grey pictures, near 0 where both are flat."""
-    size = (window, window)
-    ma, mb = cv2.blur(a, size), cv2.blur(b, size)
-    va, vb = cv2.blur(a * a, size) - ma * ma, cv2.blur(b * b, size) - mb * mb
-    cov = cv2.blur(a * b, size) - ma * mb
-    return np.asarray(cov / np.sqrt(np.maximum(va, 0) + FLAT) / np.sqrt(np.maximum(vb, 0) + FLAT))
+def correlation(surface: Surface, other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Local correlation of a surface's band with another (H, W), near 0 where both are flat."""
+    mean, deviation = surface.spread
+    there, its = _spread(other)
+    shared = cv2.blur(surface.band * other, (WINDOW, WINDOW)) - mean * there
+    return np.asarray(shared / (deviation * its))
 
 
-def grown(
-    grey: NDArray[np.float32], affine: NDArray[np.float64], seeds: NDArray[np.complex128]
-) -> NDArray[np.bool_]:
+def _spread(band: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    mean = cv2.blur(band, (WINDOW, WINDOW))
+    variance = cv2.blur(band * band, (WINDOW, WINDOW)) - mean * mean
+    return mean, np.sqrt(np.maximum(variance, 0) + FLAT)
+
+
+def grown(surface: Surface, affine: NDArray[np.float64], seeds: NDArray[np.complex128]) -> NDArray[np.bool_]:
     """The connected place around `seeds` in which the picture and its moved self correlate."""
-    # Light that falls off slowly agrees with itself nearly everywhere: only what varies within the window counts.
-    band = grey - cv2.GaussianBlur(grey, (0, 0), BAND)
-    corr = correlation(band, moved(band, affine))
-    allowed = inside((grey.shape[0], grey.shape[1]), affine)
+    height, width = surface.grey.shape
+    corr = correlation(surface, moved(surface.band, affine))
+    allowed = inside((height, width), affine)
     core = ((corr > ALIKE) & allowed).astype(np.uint8)
     core = cv2.morphologyEx(core, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     joined = cv2.morphologyEx(((corr > NEARLY) & allowed).astype(np.uint8), cv2.MORPH_CLOSE, _disc(3))
     joined = cv2.morphologyEx(joined, cv2.MORPH_OPEN, _disc(2))
     _, labels = cv2.connectedComponents(joined)
-    x = np.clip(seeds.real.round().astype(int), 0, grey.shape[1] - 1)
-    y = np.clip(seeds.imag.round().astype(int), 0, grey.shape[0] - 1)
+    x = np.clip(seeds.real.round().astype(int), 0, width - 1)
+    y = np.clip(seeds.imag.round().astype(int), 0, height - 1)
     at_seeds = np.bincount(labels[y, x], minlength=int(labels.max()) + 1)
     in_core = np.bincount(labels.ravel(), weights=core.ravel(), minlength=len(at_seeds))
     good = (at_seeds > 0) & (in_core > 60)
@@ -134,7 +168,7 @@ def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def refined(
-    grey: NDArray[np.float32], affine: NDArray[np.float64], mask: NDArray[np.bool_], *, rounds: int = 5
+    surface: Surface, affine: NDArray[np.float64], mask: NDArray[np.bool_], *, rounds: int = 5
 ) -> NDArray[np.float64]:
     """Gauss-Newton on the grey levels within `mask`: the map that explains them best, whatever gain and bias."""
     y, x = np.nonzero(mask)
@@ -143,15 +177,13 @@ def refined(
         x, y = x[::step], y[::step]
     centre = np.array([x.mean(), y.mean()])
     dx, dy = (x - centre[0]) / 50, (y - centre[1]) / 50  # of similar size as the other parameters
-    target = grey[y, x].astype(np.float64)
-    smooth = cv2.GaussianBlur(grey, (0, 0), 0.8)
-    gx = cv2.Scharr(smooth, cv2.CV_32F, 1, 0) / 32
-    gy = cv2.Scharr(smooth, cv2.CV_32F, 0, 1) / 32
+    target = surface.grey[y, x].astype(np.float64)
+    pictures = (surface.grey, *surface.slopes)
     affine, gain, bias = affine.copy(), 1.0, 0.0
     for _ in range(rounds):
         u = (affine[0, 0] * x + affine[0, 1] * y + affine[0, 2]).astype(np.float32)
         v = (affine[1, 0] * x + affine[1, 1] * y + affine[1, 2]).astype(np.float32)
-        value, hx, hy = (_at(a, u, v) for a in (grey, gx, gy))
+        value, hx, hy = (_at(a, u, v) for a in pictures)
         columns = [hx, hy, hx * dx, hx * dy, hy * dx, hy * dy, -target, -np.ones_like(target)]
         rows = np.stack(columns, axis=1)
         # value + gradient * step = gain * target + bias, outliers weighed down
@@ -172,12 +204,10 @@ def refined(
     return affine
 
 
-def detail_agreement(
-    grey: NDArray[np.float32], affine: NDArray[np.float64], mask: NDArray[np.bool_]
-) -> float:
+def detail_agreement(surface: Surface, affine: NDArray[np.float64], mask: NDArray[np.bool_]) -> float:
     """Correlation of fine detail (what a blur of 2 pixels takes away), pooled over `mask`."""
-    other = moved(grey, affine)
-    a = (grey - cv2.GaussianBlur(grey, (0, 0), 2.0))[mask]
+    other = moved(surface.grey, affine)
+    a = surface.detail[mask]
     b = (other - cv2.GaussianBlur(other, (0, 0), 2.0))[mask]
     # Strong edges must not speak for the whole.
     limit_a, limit_b = 3 * np.median(np.abs(a)) + 1, 3 * np.median(np.abs(b)) + 1

@@ -78,10 +78,10 @@ class CopyMove:
 def matched(grey: NDArray[np.uint8], points: matching.Points) -> list[Match]:
     """Pairs of places of a picture that agree."""
     left, right = matching.matched(points)
-    pixels = grey.astype(np.float32)
+    surface = agreement.Surface(grey.astype(np.float32))
     found = []
     for guess in matching.hypotheses(points, left, right, math.hypot(*grey.shape)):
-        match = agreement.tested(pixels, guess.affine, guess.from_places)
+        match = agreement.tested(surface, guess.affine, guess.from_places)
         if match is not None and LEAST <= match.first.mean() <= LARGEST:
             found.append(match)
     return found
