@@ -1,0 +1,109 @@
+"""What of an HTTP message is screened: its body without codings, or each part of an upload; and the strictest answer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from assay.serve.content_coding import Undecodable, decoded
+from assay.serve.exchange import Answer, Gap, strictest
+from assay.serve.gate import Gate
+from assay.serve.http_message import HttpHead
+from assay.serve.multipart import Part, TooManyParts, parts
+from assay.serve.spool import BLOCK, OverSize, Spool
+from assay.serve.threads import in_thread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A body that has arrived, and all that is known of it."""
+
+    spool: Spool
+    head: HttpHead  # of the message that it belongs to
+    method: str
+    client: str
+    gap: Gap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """Screens bodies; unpacks what HTTP itself packs, within bounds."""
+
+    gate: Gate
+    folder: str | None  # of spools
+    decoded_bytes: int  # of one body without its codings
+
+    async def screen(self, body: Body) -> Answer:
+        """Screen one body.
+
+        Raises
+        ------
+        SpoolError
+            If the disk is full.
+        """
+        gap = body.gap or (Gap.PARTIAL if body.head.is_partial else None)
+        if gap is not None:
+            return await self._ask(replace(body, gap=gap))
+        codings = body.head.codings
+        if not codings:
+            return await self._screen_plain(body)
+        try:
+            plain = await self._decoded(body.spool, codings)
+        except Undecodable:
+            return await self._ask(replace(body, gap=Gap.UNDECODABLE))
+        except OverSize:
+            return await self._ask(replace(body, gap=Gap.OVER_LIMIT))
+        with plain:
+            return await self._screen_plain(replace(body, spool=plain))
+
+    async def _decoded(self, spool: Spool, codings: list[str]) -> Spool:
+        await spool.flush()
+        return await decoded(spool, codings, self.folder, self.decoded_bytes)
+
+    async def _screen_plain(self, body: Body) -> Answer:
+        boundary = body.head.boundary
+        if boundary is None:
+            return await self._ask(body)
+        await body.spool.flush()
+        try:
+            found = await in_thread(parts, body.spool.descriptor, body.spool.size, boundary)
+        except TooManyParts:
+            return await self._ask(replace(body, gap=Gap.OVER_LIMIT))
+        if not found:
+            return await self._ask(body)
+        try:
+            async with asyncio.TaskGroup() as group:  # which waits for all of them before the body is closed
+                asked = [group.create_task(self._screen_part(body, part)) for part in found]
+        except BaseExceptionGroup as e:
+            raise e.exceptions[0] from e
+        return strictest(task.result() for task in asked) or await self._ask(body)
+
+    async def _screen_part(self, body: Body, part: Part) -> Answer:
+        with Spool(self.folder, body.spool.limit) as spool:
+            await in_thread(_copy, body.spool, spool, part)
+            submission = await spool.submission(
+                protocol="icap",
+                command=body.method,
+                client=body.client,
+                name=part.name,
+                declared_type=part.declared_type,
+            )
+            return await self.gate.ask(submission)
+
+    async def _ask(self, body: Body) -> Answer:
+        submission = await body.spool.submission(
+            protocol="icap",
+            command=body.method,
+            client=body.client,
+            name=body.head.name,
+            declared_type=body.head.media_type,
+            gap=body.gap,
+        )
+        return await self.gate.ask(submission)
+
+
+def _copy(source: Spool, target: Spool, part: Part) -> None:
+    offset = part.start
+    while offset < part.end and (data := source.read(min(BLOCK, part.end - offset), offset)):
+        target.write(data)
+        offset += len(data)

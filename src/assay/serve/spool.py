@@ -1,0 +1,159 @@
+"""What arrives goes into a nameless file, hashed in passing: never into memory, never under the client's name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from types import TracebackType
+from typing import Self
+
+from assay.serve.exchange import Gap, Submission
+from assay.serve.threads import in_thread
+
+BLOCK = 1 << 18  # bytes held before they are written
+
+
+class SpoolError(Exception):
+    """The spool cannot take or give bytes: a full disk, or a client's descriptor that cannot be read."""
+
+
+class OverSize(Exception):
+    """More bytes than the limit."""
+
+
+class Spool:
+    """One sample on its way. The file has no name and vanishes with its descriptors.
+
+    Parameters
+    ----------
+    folder
+        Where the file lies, on a disk with room for what may arrive at once; None: the system's temporary folder.
+    limit
+        Bytes that it takes at most.
+    """
+
+    def __init__(self, folder: str | None, limit: int) -> None:
+        self.limit = limit
+        self.size = 0
+        self._waiting = bytearray()
+        self._digest = hashlib.sha256()
+        self._reader = -1
+        try:
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  closed by __exit__
+        except OSError as e:
+            raise SpoolError(f"no spool file can be made: {e.strerror}") from e
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+        if self._reader >= 0:
+            os.close(self._reader)
+            self._reader = -1
+
+    async def add(self, data: bytes | bytearray | memoryview) -> None:
+        """Append.
+
+        Raises
+        ------
+        OverSize
+            If it would grow beyond its limit; nothing of `data` is kept.
+        SpoolError
+            If the disk is full.
+        """
+        if self.size + len(data) > self.limit:
+            raise OverSize
+        self.size += len(data)
+        self._waiting += data
+        if len(self._waiting) >= BLOCK:
+            await self.flush()
+
+    async def flush(self) -> None:
+        if self._waiting:
+            block, self._waiting = self._waiting, bytearray()
+            await in_thread(self._write, block)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """`add`, for work that runs in a thread anyway."""
+        if self.size + len(data) > self.limit:
+            raise OverSize
+        self.size += len(data)
+        self._write(data)
+
+    async def copy(self, source: int) -> None:
+        """Take over a regular file's content from its first byte, wherever its descriptor stands.
+
+        Raises
+        ------
+        OverSize
+            If it is larger than the limit, or grows beyond it meanwhile.
+        SpoolError
+            If it is no regular file, or cannot be read.
+        """
+        await in_thread(self._copy, source)
+
+    def read(self, size: int, offset: int) -> bytes:
+        return os.pread(self.descriptor, size, offset)
+
+    @property
+    def descriptor(self) -> int:
+        """A second descriptor that can only read: whoever examines the sample cannot change what is delivered."""
+        if self._reader < 0:
+            try:
+                self._reader = os.open(f"/proc/self/fd/{self._file.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as e:
+                raise SpoolError(f"the spool file cannot be read: {e.strerror}") from e
+        return self._reader
+
+    async def submission(  # its fields are those of the noun
+        self,
+        *,
+        protocol: str,
+        command: str,
+        client: str,
+        name: str = "",
+        declared_type: str | None = None,
+        gap: Gap | None = None,
+    ) -> Submission:
+        """Describe what has arrived so far."""
+        await self.flush()
+        return Submission(
+            descriptor=self.descriptor,
+            size=self.size,
+            sha256=self._digest.hexdigest(),
+            protocol=protocol,
+            command=command,
+            client=client,
+            name=name,
+            declared_type=declared_type,
+            gap=gap,
+        )
+
+    def _copy(self, source: int) -> None:
+        try:
+            status = os.fstat(source)
+            if not stat.S_ISREG(status.st_mode):
+                raise SpoolError("this is not a regular file")
+            if status.st_size > self.limit:
+                raise OverSize
+            while block := os.pread(source, BLOCK, self.size):
+                self.write(block)
+        except OSError as e:
+            raise SpoolError(f"it cannot be read: {e.strerror}") from e
+
+    def _write(self, data: bytes | bytearray | memoryview) -> None:
+        self._digest.update(data)
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._file.fileno(), view) :]
+        except OSError as e:
+            raise SpoolError(f"the spool cannot be written: {e.strerror}") from e
