@@ -57,13 +57,11 @@ BASE = "jpeg95"
 CHECKED = 0.03
 FEWEST = 2  # pictures that a check scores anew, if there are so many
 CHUNK = 12  # samples
-SHARES = {"pictures": 0.55, "forgeries": 0.75, "camera": 1.0}  # of the time that is left
+SHARES = {"pictures": 0.5, "forgeries": 0.7, "camera": 1.0}  # of the time that is left
 
 
 def drawn(entry: Entry, corpus: str, extra: int, seed: int) -> tuple[str, ...]:
     """The launderings of a sample: the one that all of its corpus get, and `extra` drawn by its digest."""
-    if corpus == "camera":
-        return (AS_IS,)
     first = BASE if corpus == "pictures" else AS_IS
     others = [n for n in laundering.names("image") if n != BASE]
     rng = board_media.seeded(entry.sha256, seed)
@@ -110,7 +108,8 @@ class Scorer:
         self, board: Board, peers: Peers, work: Path, asked: argparse.Namespace, minutes: float
     ) -> None:
         self._board, self._peers, self._work = board, peers, work
-        self._seed, self._extra, self._jobs = asked.seed, asked.launderings, asked.jobs
+        self._seed, self._jobs = asked.seed, asked.jobs
+        self.extra = {"pictures": asked.launderings, "forgeries": asked.forged_launderings, "camera": 0}
         self._end = time.monotonic() + 60 * minutes if minutes else float("inf")
 
     def rows(self, name: str, corpus: Manifest, share: float = 1.0) -> tuple[list[Scored], int]:
@@ -156,7 +155,7 @@ class Scorer:
         """Every laundering of some samples; peers, which cost most, see the first alone."""
         rows: list[Scored] = []
         for way in (AS_IS, *laundering.names("image")):
-            for panel, extra in ((self._board, self._extra), (self._peers, 0)):
+            for panel, extra in ((self._board, self.extra[name]), (self._peers, 0)):
                 own = tuple(e for e in chunk if way in drawn(e, name, extra, self._seed))
                 if own and panel.cards:
                     rows += run(self.order(replace(corpus, entries=own), (way,), panel)).rows
@@ -197,7 +196,7 @@ def make(asked: argparse.Namespace) -> None:
             "samples": taken,
             "rows": len(rows),
             "unseen_heads": bool(head_of),
-            "settings": {"samples": asked.samples, "each": asked.each, "launderings": asked.launderings, "seed": asked.seed},
+            "settings": {"samples": asked.samples, "each": asked.each, "launderings": scorer.extra[name], "seed": asked.seed},
             "distribution": json.loads((path.parent / "distribution.json").read_text()) if name == "forgeries" else None,
         }  # fmt: skip
         parquet.write_scores(SCORES / f"{name}.parquet", rows, told)
@@ -303,7 +302,8 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "scoreboard")
     parser.add_argument("--samples", type=int, default=600, help="pictures, of all lists in turn")
     parser.add_argument("--each", type=int, default=100, help="forgeries of each kind")
-    parser.add_argument("--launderings", type=int, default=3, help="drawn for each sample beside the first")
+    parser.add_argument("--launderings", type=int, default=3, help="drawn for each picture beside the first")
+    parser.add_argument("--forged-launderings", type=int, default=3, help="and for each forgery")
     parser.add_argument("--budget-minutes", type=float, default=0.0, help="0: as long as it takes")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--detectors", nargs="*", default=[], help="these alone: to fill the cache in parts")

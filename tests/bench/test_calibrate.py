@@ -125,7 +125,6 @@ def test_the_fitted_maps_come_close_to_the_truth(scores, tmp_path):
 def test_thresholds_of_any_panel_keep_to_the_budget_on_new_sources(tmp_path):
     """New draws from the same population, judged by the stored calibration as the verdict would."""
     known = loaded(tmp_path, fitted_from(stored(tmp_path / "a.parquet", made(600))))
-    families = {"learned_image": "learned", "jpeg_grid": "jpeg"}
     new = made(4000, seed=77)
     for panel in (("learned_image",), ("jpeg_grid",), ("jpeg_grid", "learned_image")):
         threshold = split_conformal(known.group(CONTEXT, panel).bona_fide, 0.05)
@@ -134,7 +133,7 @@ def test_thresholds_of_any_panel_keep_to_the_budget_on_new_sources(tmp_path):
             if any(r["scores"][d] is None for d in panel):
                 continue
             llrs = {d: known.llr_of_score(d, {"learned_image": 4, "jpeg_grid": 2}[d], r["scores"][d], CONTEXT) for d in panel}  # fmt: skip
-            over = tables.panel_llr(llrs, families, known) >= threshold.value
+            over = tables.panel_llr(llrs, "image", known) >= threshold.value
             side = reached[r["label"] == "fake"]
             side[r["source"]] = side.get(r["source"], False) or over
         alarms, found = (np.mean(list(reached[side].values())) for side in (False, True))
@@ -286,17 +285,14 @@ def test_a_detector_that_is_blind_to_half_of_all_fakes_can_say_little_against_on
     ]
     cards = (card("learned_image", claims=["full_synthesis"]), CARDS[1])
     fitted = fitted_from(stored(tmp_path / "blind.parquet", rows, cards))
-    llrs = [y for _, y in fitted["detectors"]["learned_image"]["cells"][0]["knots"]]
-    assert math.log(0.5) <= llrs[0] < -0.3
-    assert llrs[-1] > 0.5
+    known = loaded(tmp_path, fitted)
+    said = {score: known.llr_of_score("learned_image", 4, score, CONTEXT) for score in (-9.0, 3.0)}
+    alone = {score: tables.panel_llr({"learned_image": llr}, "image", known) for score, llr in said.items()}
+    share = known.shares["image"][Kind.FULL_SYNTHESIS]
+    assert math.log(1 - share) <= alone[-9.0] < -0.3
+    assert said[-9.0] < math.log(1 - share), "of its own kind it says more"
+    assert 0.5 < alone[3.0] < said[3.0]
     assert set(fitted["pools"]["image/medium"]["fakes"]) == {"full_synthesis", "splice"}
-
-
-def test_widening_keeps_order_and_is_nothing_for_a_detector_of_everything():
-    llrs = np.linspace(-5, 5, 11)
-    assert maps.widened(llrs, 1.0) == pytest.approx(llrs)
-    assert np.all(np.diff(maps.widened(llrs, 0.5)) > 0)
-    assert maps.widened(llrs, 0.5).min() > math.log(0.5)
 
 
 @given(

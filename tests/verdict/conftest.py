@@ -15,13 +15,14 @@ from assay.verdict import calibration as tables
 from assay.verdict.calibration import Calibration, Context
 
 FITTED = {
-    "format": 2,
+    "format": 3,
     "version": "test",
     "detectors": {
         name: {
             "version": 1,
             "media_family": "image",
             "family": family,
+            "claims": [],  # of fakes of any kind
             "cells": [
                 {"size": "medium", "quality": [0, 100], "n_bona_fide": 99, "n_fake": 99, "knots": knots}
             ],

@@ -14,29 +14,31 @@ from assay.verdict.groups import ENOUGH, read_pool
 
 FAMILIES = {"ghost": "jpeg", "grid": "jpeg", "learned": "learned", "face": "face"}
 CAPS = {"jpeg": 4.6, "learned": 4.6, "face": 2.3}
+SHARES = {Kind.SPLICE: 0.3, Kind.FULL_SYNTHESIS: 0.5}
+CARDS = {name: {"family": family, "claims": []} for name, family in FAMILIES.items()}  # of fakes of any kind
 
 
 def pool_of(bona_fide, fakes=None, detectors=tuple(FAMILIES)):
-    return read_pool({"detectors": detectors, "bona_fide": bona_fide, "fakes": fakes or {}}, FAMILIES)
+    return read_pool({"detectors": detectors, "bona_fide": bona_fide, "fakes": fakes or {}}, CARDS)
 
 
 def test_a_source_counts_once_by_its_highest_rendition():
     pool = pool_of([[0, 0, 10, 20, 30, None], [0, 0, 100, -50, 30, None], [1, 0, 0, 0, 0, None]])
-    group = pool.group(["ghost", "learned"], 0, CAPS)
+    group = pool.group(["ghost", "learned"], 0, CAPS, SHARES)
     assert group.bona_fide == pytest.approx((0.0, 1.3))
-    assert pool.group(["ghost", "grid"], 0, CAPS).bona_fide == pytest.approx((0.0, 0.5))
+    assert pool.group(["ghost", "grid"], 0, CAPS, SHARES).bona_fide == pytest.approx((0.0, 0.5))
 
 
 def test_a_fake_source_counts_by_one_rendition_that_was_drawn():
     fakes = {"splice": [[0, 0, 10, None, None, None], [0, 0, 300, 5, None, None], [1, 0, 50, 5, None, None]]}
-    group = pool_of([[0, 0, 0, 0, 0, 0]], fakes).group(["ghost"], 0, CAPS)
+    group = pool_of([[0, 0, 0, 0, 0, 0]], fakes).group(["ghost"], 0, CAPS, SHARES)
     assert group.fakes[Kind.SPLICE] == pytest.approx((0.1, 0.5))
-    both = pool_of([[0, 0, 0, 0, 0, 0]], fakes).group(["ghost", "grid"], 0, CAPS)
+    both = pool_of([[0, 0, 0, 0, 0, 0]], fakes).group(["ghost", "grid"], 0, CAPS, SHARES)
     assert both.fakes[Kind.SPLICE] == pytest.approx((0.55, 3.05)), "where both spoke"
 
 
 def test_a_family_adds_no_more_than_its_cap():
-    group = pool_of([[0, 0, 400, 400, 100, None]]).group(["ghost", "grid", "learned"], 0, CAPS)
+    group = pool_of([[0, 0, 400, 400, 100, None]]).group(["ghost", "grid", "learned"], 0, CAPS, SHARES)
     assert group.bona_fide == pytest.approx((5.6,))
 
 
@@ -44,34 +46,34 @@ def test_like_is_compared_with_like_where_sources_suffice():
     jpeg = [[n, 90, 100, 100, 100, None] for n in range(ENOUGH)]
     other = [[n, 0, -100, -100, -100, None] for n in range(ENOUGH)]
     pool = pool_of(jpeg + other)
-    assert pool.group(["grid"], 95, CAPS).qualities == (85, 100)
-    assert pool.group(["grid"], 0, CAPS).bona_fide == (-1.0,) * ENOUGH
-    low = pool.group(["grid"], 50, CAPS)
+    assert pool.group(["grid"], 95, CAPS, SHARES).qualities == (85, 100)
+    assert pool.group(["grid"], 0, CAPS, SHARES).bona_fide == (-1.0,) * ENOUGH
+    low = pool.group(["grid"], 50, CAPS, SHARES)
     assert (low.qualities, low.bona_fide) == ((1, 100), (1.0,) * ENOUGH)
-    few = pool_of(jpeg[:50] + other).group(["grid"], 90, CAPS)
+    few = pool_of(jpeg[:50] + other).group(["grid"], 90, CAPS, SHARES)
     assert few.qualities == (0, 100)
 
 
 def test_a_detector_that_was_rarely_heard_is_taken_at_its_highest():
     rows = [[n, 0, None, 10, 20, 150 if n == 3 else -50 if n < 30 else None] for n in range(150)]
-    group = pool_of(rows).group(["face", "grid", "learned"], 0, CAPS)
+    group = pool_of(rows).group(["face", "grid", "learned"], 0, CAPS, SHARES)
     assert (len(group.bona_fide), group.assumed) == (150, ("face",))
     assert group.bona_fide == pytest.approx((1.8,) * 150)
-    assert pool_of(rows).group(["grid", "learned"], 0, CAPS).assumed == ()
+    assert pool_of(rows).group(["grid", "learned"], 0, CAPS, SHARES).assumed == ()
 
 
 def test_without_sources_enough_the_group_says_how_few_there_are():
     rows = [[n, 0, None, 10, 20, None] for n in range(40)]
-    group = pool_of(rows).group(["grid"], 0, CAPS)
+    group = pool_of(rows).group(["grid"], 0, CAPS, SHARES)
     assert len(group.bona_fide) == 40
     assert split_conformal(group.bona_fide, 0.01) is None
-    assert pool_of(rows).group(["face"], 0, CAPS).bona_fide == ()
+    assert pool_of(rows).group(["face"], 0, CAPS, SHARES).bona_fide == ()
 
 
 def test_a_detector_that_is_not_in_the_pool_has_no_group():
     pool = pool_of([[0, 0, 1, 1]], detectors=("ghost", "grid"))
-    assert pool.group(["learned"], 0, CAPS) is None
-    assert pool.group([], 0, CAPS) is None
+    assert pool.group(["learned"], 0, CAPS, SHARES) is None
+    assert pool.group([], 0, CAPS, SHARES) is None
 
 
 def sources(rng, n):
@@ -107,7 +109,7 @@ def test_false_alarms_keep_to_the_budget_whoever_speaks():
         for row in sources(rng, 400):
             key = (spoken(row), row[1])
             if key not in limits:
-                group = pool.group(key[0], key[1], CAPS)
+                group = pool.group(key[0], key[1], CAPS, SHARES)
                 limits[key] = split_conformal(group.bona_fide, budget)
             seen[key] = seen.get(key, 0) + 1
             alarms[key] = alarms.get(key, 0) + (total(row) >= limits[key].value)
@@ -123,8 +125,8 @@ def test_false_alarms_keep_to_the_budget_whoever_speaks():
 def test_more_detectors_never_bring_more_sources():
     pool = pool_of(sources(np.random.default_rng(2), 30))
     for panel in itertools.combinations(FAMILIES, 2):
-        both = len(pool.group(panel, 0, CAPS).bona_fide)
-        assert both <= min(len(pool.group([d], 0, CAPS).bona_fide) for d in panel)
+        both = len(pool.group(panel, 0, CAPS, SHARES).bona_fide)
+        assert both <= min(len(pool.group([d], 0, CAPS, SHARES).bona_fide) for d in panel)
 
 
 def test_a_lookup_is_quick_with_a_dozen_detectors():
@@ -133,8 +135,10 @@ def test_a_lookup_is_quick_with_a_dozen_detectors():
     rows = [
         [n // 8, int(rng.choice([0, 60, 90])), *rng.integers(-300, 300, 12).tolist()] for n in range(4000)
     ]
-    pool = read_pool({"detectors": names, "bona_fide": rows, "fakes": {}}, dict.fromkeys(names, "jpeg"))
+    pool = read_pool(
+        {"detectors": names, "bona_fide": rows, "fakes": {}}, dict.fromkeys(names, CARDS["grid"])
+    )
     start = time.process_time()
     for _ in range(10):
-        pool.group(names, 90, {"jpeg": 4.6})
+        pool.group(names, 90, {"jpeg": 4.6}, SHARES)
     assert time.process_time() - start < 10 * 0.05

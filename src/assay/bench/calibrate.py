@@ -6,9 +6,8 @@ its logarithm, the one with the least freedom whose Cllr, on sources left out of
 standard error of the best. All are cut at +- log(sources) and at what the counts at either end allow. The LLRs that
 thresholds are set on come from maps that never saw the source (cross-fitted, split by source).
 
-A map is fitted on fakes of the kinds that its detector claims, and then widened to all fakes: of those, a `share` is of
-such kinds (a judgement), and to the others the detector is taken to be blind. So a detector of synthetic pictures that
-sees nothing can never say more against a fake than log(1 - share), for a splice looks honest to it.
+A map is fitted on fakes of the kinds that its detector claims, and fusion uses it for those alone (`verdict.mixture`):
+to a detector of synthetic pictures a splice looks honest, and its silence says nothing against one.
 """
 
 from __future__ import annotations
@@ -36,9 +35,6 @@ from assay.verdict.calibration import SIZES, Cell
 LEAST = 20  # sources of each class below which a cell has no map
 FOLDS = 5
 REPLICATES = 60  # bootstrap samples
-SHARE = (
-    0.5  # of the kinds that a detector claims among all fakes: a judgement, half synthetic and half altered
-)
 EVERY = (0, 100)  # JPEG qualities: stands in, last, for conditions with too few sources
 QUALITIES = ((0, 0), (1, 84), (85, 94), (95, 100))  # 0: no JPEG; a good last save keeps traces, a bad one not
 
@@ -57,7 +53,6 @@ class Column:
     size: NDArray[np.int64]  # (N,) index in SIZES
     quality: NDArray[np.int64]  # (N,) 0: no JPEG
     fold: NDArray[np.int64]
-    share: float
 
     def inside(self, size: int, quality: tuple[int, int]) -> Flags:
         """Rows under one condition."""
@@ -144,7 +139,7 @@ def _enough(rows: Sequence[Row]) -> None:
 
 
 def _columns(scores: Scores) -> tuple[list[Column], dict[str, str]]:
-    known = tables.shipped()
+    known = tables.unfitted()
     source = np.unique(np.array([r.source for r in scores.rows]), return_inverse=True)[1]
     fold = np.array([fold_of(r.source) for r in scores.rows])
     columns, skipped = [], {}
@@ -158,7 +153,6 @@ def _columns(scores: Scores) -> tuple[list[Column], dict[str, str]]:
             continue
         own = [scores.rows[i] for i in row.tolist()]
         claims = set(card["claims"])
-        kinds = {r.kind for r in own if r.fake}
         columns.append(
             Column(
                 name=name,
@@ -171,7 +165,6 @@ def _columns(scores: Scores) -> tuple[list[Column], dict[str, str]]:
                 size=np.array([_size(r) for r in own]),
                 quality=np.array([r.context.quality or 0 for r in own]),
                 fold=fold[row],
-                share=SHARE if claims and kinds - claims else 1.0,
             )
         )
     return columns, skipped
@@ -271,16 +264,16 @@ def _fitted(
 
 
 def fit_cell(column: Column, chosen: Flags, fit: Fit, size: str, quality: tuple[int, int]) -> Cell:
-    """Fit one map on the chosen rows, cut it to what its sources allow, and widen it to all kinds of fakes."""
+    """Fit one map on the chosen rows, and cut it to what its sources allow."""
     columns = column.scores[chosen], column.fake[chosen], column.weights(chosen)[chosen]
     xs, ys = fit(*columns)
     steps = maps.isotonic(*columns)[1]  # a smooth map may not claim more than the counts at either end
     counts = column.sources(chosen)
     bound = math.log(max(min(counts), 1))
-    ys = maps.widened(np.clip(ys, max(-bound, steps[0]), min(bound, steps[-1])), column.share)
-    xs, ys = np.array([float(f"{x:.6g}") for x in xs.tolist()]), np.round(ys, 4)
+    ys = np.clip(ys, max(-bound, float(steps[0])), min(bound, float(steps[-1])))
+    xs = np.array([float(f"{x:.6g}") for x in xs.tolist()])
     keep = np.concatenate([[True], np.diff(xs) > 0])
-    llrs = np.maximum.accumulate(ys[keep])
+    llrs = np.maximum.accumulate(np.round(ys[keep], 4))
     return Cell(size, quality, tuple(xs[keep].tolist()), tuple(llrs.tolist()), counts)
 
 

@@ -108,9 +108,3 @@ def simplest(judged: Mapping[str, Floats]) -> str:
     best = min(judged, key=lambda name: float(np.median(judged[name])))
     allowed = float(np.median(judged[best]) + judged[best].std())
     return next(name for name in judged if float(np.median(judged[name])) <= allowed)
-
-
-def widened(llrs: Floats, share: float) -> Floats:
-    """Turn LLRs of some kinds of fakes into those of all fakes, the others looking bona fide to the detector."""
-    wide: Floats = np.log(share * np.exp(llrs) + 1 - share)
-    return wide

@@ -19,10 +19,12 @@ from assay.bench.calibrate import Calibrated, fold_of
 from assay.bench.metrics import Floats
 from assay.bench.rows import PEER, Row
 from assay.bench.table import interval_text
+from assay.types import Kind
 from assay.verdict import calibration as tables
-from assay.verdict.calibration import Calibration, panel_llr, pool_name
+from assay.verdict.calibration import Calibration, pool_name
 from assay.verdict.conformal import split_conformal
 from assay.verdict.groups import Pool, read_pool
+from assay.verdict.mixture import mixed
 
 BUDGET = 0.01  # false alarms
 REPLICATES = 500
@@ -55,15 +57,15 @@ def judge(found: Calibrated, budget: float = BUDGET) -> list[Judged]:
     budget
         False alarms that thresholds allow.
     """
-    rows, known = found.scores.rows, tables.shipped()
+    rows, known = found.scores.rows, tables.unfitted()
     names, llrs = found.detectors, found.llrs
-    families = {n: str(found.scores.cards[n]["family"]) for n in names}
     folds = [fold_of(r.source) for r in rows]
     pools: dict[int, dict[str, Pool]] = {}
     for fold in sorted(set(folds)):
         others = [i for i, f in enumerate(folds) if f != fold]
         laid = groups.pools([rows[i] for i in others], llrs[others], names)
-        pools[fold] = {name: read_pool(pool, families) for name, pool in laid.items()}
+        pools[fold] = {name: read_pool(pool, found.scores.cards) for name, pool in laid.items()}
+    totals = summed(found).tolist()
     limits: dict[tuple[object, ...], float | None] = {}
     judged = []
     for i, r in enumerate(rows):
@@ -71,7 +73,7 @@ def judge(found: Calibrated, budget: float = BUDGET) -> list[Judged]:
         key = (folds[i], r.context.media_family, r.context.size_bin, r.context.quality or 0, *sorted(mine))
         if key not in limits:
             limits[key] = _limit(pools[folds[i]], r, sorted(mine), known, budget)
-        fused, limit = panel_llr(mine, families, known) if mine else math.nan, limits[key]
+        fused, limit = totals[i], limits[key]
         judged.append(Judged(r, mine, fused, limit is not None and fused >= limit, limit is not None))
     return judged
 
@@ -82,7 +84,8 @@ def _limit(
     pool = pools.get(pool_name(r.context.media_family, r.context.size_bin))
     if pool is None or not panel:
         return None
-    group = pool.group(panel, r.context.quality or 0, {f: known.cap(f) for f in pool.families})
+    caps = {f: known.cap(f) for f in pool.families}
+    group = pool.group(panel, r.context.quality or 0, caps, known.shares[r.context.media_family])
     threshold = None if group is None else split_conformal(group.bona_fide, budget)
     return None if threshold is None else threshold.value
 
@@ -239,27 +242,30 @@ class Contribution:
 def contributions(found: Calibrated, chosen: Callable[[Row], bool] = lambda _: True) -> list[Contribution]:
     """Leave out one detector at a time; differences are paired: the same drawn sources on both sides."""
     rows = found.scores.rows
-    spoke = ~np.isnan(found.llrs).all(axis=1)
-    kept = np.flatnonzero(spoke & np.array([chosen(r) for r in rows], bool))
+    full = summed(found)
+    kept = np.flatnonzero(~np.isnan(full) & np.array([chosen(r) for r in rows], bool))
     fake = np.array([rows[i].fake for i in kept.tolist()], bool)
     again = Resampling([rows[i].source for i in kept.tolist()], fake, replicates=REPLICATES)
-    full = summed(found)[kept]
     told = []
     for name in found.detectors:
-        auc, tpr = _differences(again, full, summed(found, name)[kept])
+        auc, tpr = _differences(again, full[kept], np.nan_to_num(summed(found, name)[kept]))
         told.append(Contribution(name, auc, tpr, len(kept), again.distinct()))
     return told
 
 
 def summed(found: Calibrated, without: str = "") -> Floats:
-    """Fuse every row, in nats; 0 where nobody is left that spoke. Shape (R,)."""
-    known = tables.shipped()
-    total = np.zeros(len(found.scores.rows))
-    families = {d: str(found.scores.cards[d]["family"]) for d in found.detectors if d != without}
-    for family in sorted(set(families.values())):
-        columns = [k for k, d in enumerate(found.detectors) if families.get(d) == family]
-        cap = known.cap(family)
-        total += np.clip(np.nansum(found.llrs[:, columns], axis=1), -cap, cap)
+    """Fuse every row, in nats; NaN where nobody that is left spoke. Shape (R,)."""
+    known, rows = tables.unfitted(), found.scores.rows
+    left = [k for k, d in enumerate(found.detectors) if d != without]
+    families = [str(found.scores.cards[found.detectors[k]]["family"]) for k in left]
+    claims = [frozenset(map(Kind, found.scores.cards[found.detectors[k]]["claims"])) for k in left]
+    total = np.full(len(rows), np.nan)
+    media = np.array([r.context.media_family for r in rows])
+    spoke = ~np.isnan(found.llrs[:, left]).all(axis=1)
+    for name in sorted(set(media[spoke].tolist())):
+        own = spoke & (media == name)
+        llrs = np.nan_to_num(found.llrs[own][:, left])
+        total[own] = mixed(llrs, families, claims, {f: known.cap(f) for f in families}, known.shares[name])
     return total
 
 

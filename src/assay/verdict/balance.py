@@ -1,4 +1,4 @@
-"""Turn findings into nats: by detector, then by family, then all together."""
+"""Turn findings into nats: scores by detector, kind and family, reasons by family, then all together."""
 
 from __future__ import annotations
 
@@ -24,10 +24,6 @@ class Weighed:
     forgeable: float
     reasons: tuple[tuple[Reason, Weight], ...]
 
-    @property
-    def total(self) -> float:
-        return (self.score or 0.0) + self.stated + self.forgeable
-
 
 @dataclass(frozen=True, slots=True)
 class Balance:
@@ -36,7 +32,8 @@ class Balance:
     weighed: tuple[Weighed, ...]
     llr: float
     measured: float | None  # None: no measured detector spoke
-    families: tuple[float, ...]  # capped sums
+    torn: float  # how strongly measured families contradict each other about one kind of fake
+    stated: tuple[float, ...]  # what reasons come to, by family, each cut to its cap
     threshold: Threshold | None  # of the group, at the budget
     trusted: bool  # a valid credential of a trusted capture device, or a known original, stands
     decisive: bool  # so does decisive evidence for fake
@@ -60,21 +57,27 @@ def weigh(findings: Sequence[Evidence], context: Context, settings: Settings, kn
     if trusted:
         weighed = [_without_forgeable(one) for one in weighed]
     scores = [one.detector for one in weighed if one.score is not None]
-    return summed(weighed, known.threshold(context, scores, settings.false_alarm_budget), known)
+    threshold = known.threshold(context, scores, settings.false_alarm_budget)
+    return summed(weighed, threshold, context.media_family, known)
 
 
-def summed(weighed: Sequence[Weighed], threshold: Threshold | None, known: Calibration) -> Balance:
-    """Add up what each detector comes to, family by family, each cut to its cap."""
+def summed(
+    weighed: Sequence[Weighed], threshold: Threshold | None, media_family: str, known: Calibration
+) -> Balance:
+    """Fuse scores kind by kind, and add what reasons come to, family by family, each cut to its cap."""
     families: dict[str, float] = {}
     for one in weighed:
-        families[one.family] = families.get(one.family, 0.0) + one.total
-    capped = tuple(clip(total, known.cap(family)) for family, total in families.items())
+        families[one.family] = families.get(one.family, 0.0) + one.stated + one.forgeable
+    stated = tuple(clip(total, known.cap(family)) for family, total in families.items())
     scores = {one.detector: one.score for one in weighed if one.score is not None}
+    said = scores, media_family, known
+    measured = tables.panel_llr(*said) if scores else None
     return Balance(
         weighed=tuple(weighed),
-        llr=math.fsum(capped),
-        measured=tables.panel_llr(scores, {w.detector: w.family for w in weighed}, known) if scores else None,
-        families=capped,
+        llr=math.fsum((measured or 0.0, *stated)),
+        measured=measured,
+        torn=tables.panel_conflict(*said) if scores else 0.0,
+        stated=stated,
         threshold=threshold,
         trusted=any(w.llr < 0 and w.decisive for one in weighed for _, w in one.reasons),
         decisive=any(w.llr > 0 and w.decisive for one in weighed for _, w in one.reasons),

@@ -17,15 +17,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from assay.errors import ConfigError
 from assay.types import JSON, Kind
 from assay.verdict.conformal import Threshold, split_conformal
 from assay.verdict.groups import Group, Pool, read_pool
+from assay.verdict.mixture import Shares, by_kind, mixed
 
 HERE = Path(__file__).parent
 SIZES = (("small", 256), ("medium", 1024), ("large", 2**31))  # short side in pixels, below
 FALLBACK = "fallback"
-FORMAT = 2  # of calibration.json: rises when an older file cannot be read
+FORMAT = 3  # of calibration.json: rises when an older file cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class ScoreMap:
 
     version: int
     media_family: str
+    family: str
+    claims: frozenset[Kind]
     cells: tuple[Cell, ...]
 
 
@@ -96,6 +102,7 @@ class Calibration:
     version: str
     weights: Mapping[str, Weight]  # "detector.code"
     caps: Mapping[str, float]  # family -> nats
+    shares: Mapping[str, Shares]  # media family -> kind -> its share among fakes
     maps: Mapping[str, ScoreMap]  # detector
     pools: Mapping[str, Pool]  # pool_name(...)
     by_score: frozenset[str]  # detectors whose reasons weigh nothing of themselves
@@ -121,7 +128,7 @@ class Calibration:
         if pool is None:
             return None
         caps = {family: self.cap(family) for family in pool.families}
-        return pool.group(sorted(panel), context.quality or 0, caps)
+        return pool.group(sorted(panel), context.quality or 0, caps, self.shares[context.media_family])
 
     def threshold(self, context: Context, panel: Iterable[str], budget: float) -> Threshold | None:
         """Set the group's threshold at the false-alarm budget; None where its sources are too few."""
@@ -134,22 +141,34 @@ def pool_name(media_family: str, size_bin: str | None) -> str:
     return f"{media_family}/{size_bin}"
 
 
-def panel_llr(llrs: Mapping[str, float], families: Mapping[str, str], calibration: Calibration) -> float:
-    """Fuse the LLRs of measured detectors: summed within a family, cut to its cap, summed over families.
+def panel_llr(llrs: Mapping[str, float], media_family: str, calibration: Calibration) -> float:
+    """Fuse the LLRs of measured detectors, kind by kind (`mixture.mixed`).
 
     Parameters
     ----------
     llrs
-        Detector to nats.
-    families
-        Detector to family.
+        Detector to nats; each has a map in the calibration.
     calibration
-        Holds the caps.
+        Holds maps, caps and shares.
     """
-    sums: dict[str, float] = {}
-    for detector, llr in sorted(llrs.items()):
-        sums[families[detector]] = sums.get(families[detector], 0.0) + llr
-    return sum(clip(total, calibration.cap(family)) for family, total in sorted(sums.items()))
+    return float(mixed(*_spread_out(llrs, media_family, calibration))[0])
+
+
+def panel_conflict(llrs: Mapping[str, float], media_family: str, calibration: Calibration) -> float:
+    """How strongly do families contradict each other about the same kind of fake? In nats, of the weaker side."""
+    kinds = by_kind(*_spread_out(llrs, media_family, calibration))
+    sides = [(sums.clip(min=0).sum(), (-sums).clip(min=0).sum()) for _, sums in kinds]
+    return max((float(min(side)) for side in sides), default=0.0)
+
+
+def _spread_out(
+    llrs: Mapping[str, float], media_family: str, calibration: Calibration
+) -> tuple[NDArray[np.float64], list[str], list[frozenset[Kind]], dict[str, float], Shares]:
+    names = sorted(llrs)
+    maps = [calibration.maps[n] for n in names]
+    families, claims = [m.family for m in maps], [m.claims for m in maps]
+    caps = {family: calibration.cap(family) for family in families}
+    return np.array([[llrs[n] for n in names]]), families, claims, caps, calibration.shares[media_family]
 
 
 def clip(llr: float, cap: float) -> float:
@@ -166,17 +185,24 @@ def shipped(overrides: Mapping[str, float] | None = None, own: Path | None = Non
         raise ConfigError(f"the calibration {path} cannot be read: {e}", hint=hint) from e
 
 
+def unfitted() -> Calibration:
+    """Load what is judged alone, weights, caps and shares: what a new calibration is made with."""
+    return read(_reasons(), {"format": FORMAT, "version": "none", "detectors": {}, "pools": {}}, {})
+
+
 @functools.lru_cache(maxsize=8)
 def _read_file(path: Path, changed: int, overrides: tuple[tuple[str, float], ...]) -> Calibration:  # noqa: ARG001 - a changed file is read again
-    reasons = (HERE / "reasons.toml").read_text(encoding="utf-8")
-    return read(tomllib.loads(reasons), json.loads(path.read_text(encoding="utf-8")), dict(overrides))
+    return read(_reasons(), json.loads(path.read_text(encoding="utf-8")), dict(overrides))
+
+
+def _reasons() -> JSON:
+    return tomllib.loads((HERE / "reasons.toml").read_text(encoding="utf-8"))
 
 
 def read(reasons: JSON, fitted: JSON, overrides: Mapping[str, float]) -> Calibration:
     """Build a calibration from the two tables. Its version names everything that can move a verdict."""
     if fitted.get("format") != FORMAT:
         raise ValueError(f"it has format {fitted.get('format', 1)}, this program reads {FORMAT}")
-    families = {name: row["family"] for name, row in fitted["detectors"].items()}
     weights = {
         f"{detector}.{code}": _weight(row)
         for detector, rows in reasons["reasons"].items()
@@ -189,8 +215,12 @@ def read(reasons: JSON, fitted: JSON, overrides: Mapping[str, float]) -> Calibra
         version=f"{fitted['version']}+{hashlib.sha256(table.encode()).hexdigest()[:8]}",
         weights=weights,
         caps={name: float(cap) for name, cap in reasons["families"].items()},
+        shares={
+            media: {Kind(kind): float(share) for kind, share in row.items()}
+            for media, row in reasons["shares"].items()
+        },
         maps={name: _score_map(row) for name, row in fitted["detectors"].items()},
-        pools={name: read_pool(row, families) for name, row in fitted["pools"].items()},
+        pools={name: read_pool(row, fitted["detectors"]) for name, row in fitted["pools"].items()},
         by_score=frozenset(reasons["by_score"]),
     )
 
@@ -225,4 +255,5 @@ def _score_map(row: Mapping[str, Any]) -> ScoreMap:
         )
         for c in row["cells"]
     )
-    return ScoreMap(row["version"], row["media_family"], cells)
+    claims = frozenset(map(Kind, row["claims"]))
+    return ScoreMap(row["version"], row["media_family"], row["family"], claims, cells)

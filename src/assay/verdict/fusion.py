@@ -1,7 +1,7 @@
-"""From findings to one verdict: weigh each, cap each family, compare with the group's threshold.
+"""From findings to one verdict: weigh each, cap each family, mix the kinds, compare with the group's threshold.
 
-Assumed, and only roughly true: families are independent given the label; within a family nothing is, so its sum is
-cut to a cap. Three sums are kept apart. *Measured*: scores with a calibration, alone compared with the group's
+Assumed, and only roughly true: families are independent given the kind of fake; within a family nothing is, so its sum
+is cut to a cap. Three sums are kept apart. *Measured*: scores with a calibration, alone compared with the group's
 threshold, since that was set on such sums. *Stated*: reasons weighed by table. *Forgeable*: the part of the latter
 that anyone can write into anybody's file; it never clears a sample, never counts beside a trusted credential, and
 makes a fake only where the medium declares itself.
@@ -105,9 +105,11 @@ def _decide(
 
 
 def _why(balance: Balance, findings: Sequence[Evidence], *, flips: bool) -> Why:
-    above = math.fsum(x for x in balance.families if x > 0)
-    below = math.fsum(x for x in balance.families if x < 0)
-    if (above >= CONFLICT and below <= -CONFLICT) or (balance.trusted and (balance.over or balance.decisive)):
+    sides = (balance.measured or 0.0, *balance.stated)
+    above = math.fsum(x for x in sides if x > 0)
+    below = math.fsum(x for x in sides if x < 0)
+    torn = balance.torn >= CONFLICT or (above >= CONFLICT and below <= -CONFLICT)
+    if torn or (balance.trusted and (balance.over or balance.decisive)):
         return Why.CONFLICTING
     if balance.measured is None and any(e.finding.outcome in TROUBLE for e in findings):
         return Why.FAILED
@@ -159,7 +161,7 @@ def _disclosed(balance: Balance, label: Label, findings: Sequence[Evidence]) -> 
 def _recorded(
     findings: Sequence[Evidence], balance: Balance, context: Context, known: Calibration
 ) -> tuple[Evidence, ...]:
-    """Write into each piece of evidence what it came to, before caps; None where nothing weighs it."""
+    """Write into each piece of evidence what it would come to alone; None where nothing weighs it."""
     by_name = {one.detector: one for one in balance.weighed}
     recorded = []
     for e in findings:
@@ -167,6 +169,8 @@ def _recorded(
         if e.finding.outcome is Outcome.SCORED:
             one, codes = by_name[e.detector], {r.code for r in e.finding.reasons}
             score = score_llr(e, context, known)
+            if score is not None:
+                score = tables.panel_llr({e.detector: score}, context.media_family, known)
             counted = [w.llr for r, w in one.reasons if r.code in codes]
             if score is not None or any(counted) or known.weighs_reasons(e.detector):
                 llr = math.fsum([score or 0.0, *counted])

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.types import Kind
+from assay.verdict.mixture import Shares, mixed
 
 STRATA = ((0, 0), (1, 84), (85, 100))  # JPEG qualities that leave alike traces; 0: no JPEG, or unknown
 ENOUGH = 99  # sources from which a narrower comparison is preferred: what a budget of 1 % needs
@@ -58,11 +59,14 @@ class Pool:
 
     detectors: tuple[str, ...]
     families: tuple[str, ...]  # of each detector
+    claims: tuple[frozenset[Kind], ...]
     bona_fide: Side
     fakes: Mapping[Kind, Side]
     voices: tuple[int, ...]  # of each detector: bona fide sources on which it spoke
 
-    def group(self, panel: Sequence[str], quality: int, caps: Mapping[str, float]) -> Group | None:
+    def group(
+        self, panel: Sequence[str], quality: int, caps: Mapping[str, float], shares: Shares
+    ) -> Group | None:
         """Fuse the sources that are like a sample on which `panel` spoke.
 
         Parameters
@@ -73,6 +77,8 @@ class Pool:
             Estimated JPEG quality, 0 for other codecs.
         caps
             Family to the most nats that it may add, for every family of this pool.
+        shares
+            Of kinds among fakes.
 
         Returns
         -------
@@ -87,12 +93,13 @@ class Pool:
         assumed = [c for c in columns if c not in required]
         chosen = self.bona_fide.within(qualities) & _spoke(self.bona_fide, required)
         highest = {c: int(self.bona_fide.llrs[:, c].max()) for c in assumed}
-        bona_fide = self._fused(self.bona_fide, chosen, columns, caps, highest)
+        weights = caps, shares
+        bona_fide = self._fused(self.bona_fide, chosen, columns, highest, weights)
         owner = self.bona_fide.source[chosen]
         fakes = {}
         for kind, side in self.fakes.items():
             seen = side.within(qualities) & _spoke(side, columns)
-            fused = self._fused(side, seen, columns, caps, {})
+            fused = self._fused(side, seen, columns, {}, weights)
             fakes[kind] = _plain(fused[_starts(side.source[seen])])
         starts = _starts(owner)
         tops = np.maximum.reduceat(bona_fide, starts) if len(starts) else bona_fide
@@ -114,19 +121,15 @@ class Pool:
         side: Side,
         chosen: Mask,
         columns: Sequence[int],
-        caps: Mapping[str, float],
         assumed: Mapping[int, int],
+        weights: tuple[Mapping[str, float], Shares],
     ) -> NDArray[np.float64]:
-        """Sum the columns within each family, cut to its cap, sum the families: shape (chosen,), nats."""
-        llrs = side.llrs[chosen].astype(np.float64) / SCALE
-        total = np.zeros(len(llrs))
-        for family in sorted({self.families[c] for c in columns}):
-            own = [c for c in columns if self.families[c] == family]
-            parts = np.zeros(len(llrs))
-            for c in own:
-                parts += assumed[c] / SCALE if c in assumed else llrs[:, c]
-            total += np.clip(parts, -caps[family], caps[family])
-        return total
+        """Fuse the columns of the chosen renditions: shape (chosen,), nats."""
+        llrs = side.llrs[chosen][:, columns].astype(np.float64) / SCALE
+        for place, c in enumerate(columns):
+            if c in assumed:
+                llrs[:, place] = assumed[c] / SCALE
+        return mixed(llrs, [self.families[c] for c in columns], [self.claims[c] for c in columns], *weights)
 
 
 def _starts(source: NDArray[np.int32]) -> NDArray[np.intp]:
@@ -152,14 +155,18 @@ def _plain(llrs: NDArray[np.float64]) -> tuple[float, ...]:
     return tuple(np.sort(llrs).tolist())
 
 
-def read_pool(row: Mapping[str, Any], families: Mapping[str, str]) -> Pool:
-    """Read a pool as calibration.json holds it: rows of source, quality and one LLR (or null) a detector."""
-    detectors = tuple(row["detectors"])
-    fakes = {Kind(kind): _side(rows, len(detectors)) for kind, rows in row["fakes"].items()}
-    owners = tuple(families[name] for name in detectors)
-    bona_fide = _side(row["bona_fide"], len(detectors))
-    voices = tuple(bona_fide.sources(bona_fide.llrs[:, c] != UNSPOKEN) for c in range(len(detectors)))
-    return Pool(detectors, owners, bona_fide, fakes, voices)
+def read_pool(row: Mapping[str, Any], detectors: Mapping[str, Mapping[str, Any]]) -> Pool:
+    """Read a pool as calibration.json holds it: rows of source, quality and one LLR (or null) a detector.
+
+    `detectors` maps each one's name to its "family" and "claims".
+    """
+    names = tuple(row["detectors"])
+    fakes = {Kind(kind): _side(rows, len(names)) for kind, rows in row["fakes"].items()}
+    families = tuple(str(detectors[n]["family"]) for n in names)
+    claims = tuple(frozenset(map(Kind, detectors[n]["claims"])) for n in names)
+    bona_fide = _side(row["bona_fide"], len(names))
+    voices = tuple(bona_fide.sources(bona_fide.llrs[:, c] != UNSPOKEN) for c in range(len(names)))
+    return Pool(names, families, claims, bona_fide, fakes, voices)
 
 
 def _side(rows: Sequence[Sequence[int | None]], width: int) -> Side:

@@ -98,4 +98,4 @@ def _copied(
         weighed.append(replace(w, score=llr))
     panel = [w.detector for w in weighed if w.score is not None]
     threshold = known.threshold(theirs, panel, settings.false_alarm_budget) or balance.threshold
-    return summed(weighed, threshold, known)
+    return summed(weighed, threshold, context.media_family, known)

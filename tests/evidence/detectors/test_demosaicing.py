@@ -3,6 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from shown import mask, overlap
 
 from assay.evidence.detectors.demosaicing import Demosaicing
 from assay.media import views
@@ -33,16 +34,6 @@ def codes(found: Finding) -> set[str]:
     return {r.code for r in found.reasons}
 
 
-def overlap(found: Finding) -> float:
-    """Intersection over union of all regions and the patch."""
-    shown = np.zeros((448, 512), np.uint8)
-    for region in found.regions:
-        cv2.fillPoly(shown, [np.round(np.array(region.points)).astype(np.int32)], 1)
-    true = np.zeros_like(shown)
-    true[PATCH] = 1
-    return float((shown & true).sum() / (shown | true).sum())
-
-
 @pytest.fixture(scope="module")
 def honest() -> np.ndarray:
     return filtered(images.scene(512, 448, seed=1, grain=4))
@@ -68,7 +59,7 @@ def test_a_patch_of_the_other_phase_is_outlined(forged: np.ndarray) -> None:
     assert codes(found) == {"cfa_foreign_region"}
     assert found.score is not None
     assert found.score > 30
-    assert overlap(found) > 0.8
+    assert overlap(found, mask((448, 512), PATCH)) > 0.8
 
 
 def test_a_patch_without_a_pattern_is_outlined(honest: np.ndarray) -> None:
@@ -76,7 +67,7 @@ def test_a_patch_without_a_pattern_is_outlined(honest: np.ndarray) -> None:
     pixels[PATCH] = images.scene(512, 448, seed=3, grain=4)[PATCH]
     found = examined(pixels)
     assert codes(found) == {"cfa_missing_region"}
-    assert overlap(found) > 0.6
+    assert overlap(found, mask((448, 512), PATCH)) > 0.6
 
 
 def test_a_patch_of_the_same_phase_is_not_seen(honest: np.ndarray) -> None:

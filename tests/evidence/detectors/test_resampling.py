@@ -3,6 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from shown import mask, overlap
 
 from assay.evidence.detectors.resampling import Resampling
 from assay.media import views
@@ -36,15 +37,6 @@ def code(found: Finding) -> str:
     return found.reasons[0].code
 
 
-def overlap(found: Finding) -> float:
-    shown = np.zeros((512, 640), np.uint8)
-    for region in found.regions:
-        cv2.fillPoly(shown, [np.round(np.array(region.points)).astype(np.int32)], 1)
-    true = np.zeros_like(shown)
-    true[PATCH] = 1
-    return float((shown & true).sum() / (shown | true).sum())
-
-
 @pytest.fixture(scope="module")
 def honest() -> np.ndarray:
     return photograph(640, 512, 1)
@@ -69,7 +61,7 @@ def test_an_enlarged_patch_is_outlined(forged: np.ndarray) -> None:
     assert code(found) == "resampled_region"
     assert found.score is not None
     assert found.score > 8
-    assert overlap(found) > 0.6
+    assert overlap(found, mask((512, 640), PATCH)) > 0.6
 
 
 def test_a_turned_patch_is_found(honest: np.ndarray) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.evidence.detector import Card
+from assay.evidence.detectors._luma import unread
 from assay.evidence.kernels import doubles, grid, regions
 from assay.media.views import Image, JpegPlane, upright, upright_box
 from assay.types import Finding, Kind, Outcome, Reason, Region
@@ -75,19 +76,9 @@ class DoubleJpeg:
     )
 
     def examine(self, view: Image, /) -> Finding:
-        if not view.planes:
-            return Finding.not_applicable(
-                "no_coefficients", "It is no JPEG, or its coefficients could not be read."
-            )
+        if (refused := unread(view, SMALLEST)) is not None:
+            return refused
         plane = view.planes[0]
-        if min(plane.coefficients.shape[:2]) < SMALLEST:
-            return Finding.not_applicable(
-                "too_small", f"A side is under {SMALLEST * 8} pixels: too few blocks."
-            )
-        if plane.horizontal < max(p.horizontal for p in view.planes) or not plane.quantisation.all():
-            return Finding.not_applicable(
-                "unusual_sampling", "Luma is not coded at the picture's full resolution."
-            )
         coded = np.ascontiguousarray(view.coded)
         excluded = doubles.clipped(coded, *plane.coefficients.shape[:2])
         combs = found_combs(plane, coded, excluded)

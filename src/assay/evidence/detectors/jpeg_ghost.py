@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from assay.evidence.detector import Card
 from assay.evidence.detectors import _outlines
+from assay.evidence.detectors._luma import unread
 from assay.evidence.kernels import doubles, ghosts, grid
 from assay.media.quality import scaled
 from assay.media.views import Image, JpegPlane
@@ -70,20 +71,10 @@ class JpegGhost:
     )
 
     def examine(self, view: Image, /) -> Finding:
-        if not view.planes:
-            return Finding.not_applicable(
-                "no_coefficients", "It is no JPEG, or its coefficients could not be read."
-            )
+        if (refused := unread(view, SMALLEST)) is not None:
+            return refused
         plane = view.planes[0]
         rows, columns = plane.coefficients.shape[:2]
-        if min(rows, columns) < SMALLEST:
-            return Finding.not_applicable(
-                "too_small", f"A side is under {SMALLEST * 8} pixels: too few blocks."
-            )
-        if plane.horizontal < max(p.horizontal for p in view.planes) or not plane.quantisation.all():
-            return Finding.not_applicable(
-                "unusual_sampling", "Luma is not coded at the picture's full resolution."
-            )
         if abs(rows * 8 - view.coded.shape[0]) > 16 or abs(columns * 8 - view.coded.shape[1]) > 16:
             return Finding.not_applicable("unusual_sampling", "Coefficients and pixels differ in size.")
         blocks = window_of(plane, view.coded)
