@@ -423,13 +423,13 @@ class TestPaths:
     def test_paths_are_off_on_tcp(self, run, screen, media):
         for command in (b"SCAN", b"CONTSCAN", b"MULTISCAN", b"ALLMATCHSCAN"):
             reply = asked(run, b"n%b %b/good\n" % (command, bytes(media)))
-            assert reply == command + b" is not available. ERROR\n"
+            assert reply == b"%b/good: %b is not available on this socket. ERROR\n" % (bytes(media), command)
         assert screen.seen == []
 
     def test_paths_are_off_without_roots(self, screen, media, tmp_path):
         with serving(clamd(screen), tmp_path / "other.sock") as run:
             reply = asked_unix(run, b"nSCAN %b/good\n" % bytes(media))
-        assert reply == b"SCAN is not available. ERROR\n"
+        assert reply == b"%b/good: SCAN is not available on this socket. ERROR\n" % bytes(media)
 
     def test_a_client_that_goes_away_in_the_middle_ends_the_scan(self, run, screen, media):
         screen.answers[b"fake"] = 0.2

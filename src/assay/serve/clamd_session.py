@@ -18,6 +18,7 @@ from assay.serve.clamd_commands import (
     read_command,
     read_stream,
     reply,
+    seemly,
     verdict_words,
 )
 from assay.serve.clamd_files import scan
@@ -154,7 +155,8 @@ class Session:
         elif self._wire.is_unix and self._service.roots:
             await self._start(self._scan(command, number))
         else:
-            await self._say(f"{command.word} is not available. ERROR", command.end, number)
+            text = f"{command.path}: {command.word} is not available on this socket. ERROR"
+            await self._say(seemly(text), command.end, number)
         return self._in_session
 
     async def _start(self, job: Coroutine[Any, Any, None], then: Callable[[], None] = lambda: None) -> None:

@@ -22,8 +22,7 @@ from assay.serve.icap_messages import (
 )
 from assay.serve.icap_pages import blocking_head, blocking_page
 from assay.serve.icap_screening import Body, Examination
-from assay.serve.spool import BLOCK, OverSize, Spool, SpoolError
-from assay.serve.threads import in_thread
+from assay.serve.spool import OverSize, Spool, SpoolError
 from assay.serve.threats import threat_name, token
 from assay.serve.wire import HungUp, Patience, TooSlow, Wire
 from assay.types import Action
@@ -252,7 +251,7 @@ class Session:
     async def _send_spooled(self, message: _Message) -> None:
         await message.spool.flush()
         offset = 0
-        while data := await in_thread(message.spool.read, BLOCK, offset):
+        while data := await message.spool.block(offset):
             await self._wire.send(chunk(data))
             offset += len(data)
 

@@ -13,6 +13,7 @@ from assay.serve.exchange import Gap, Submission
 from assay.serve.threads import in_thread
 
 BLOCK = 1 << 18  # bytes held before they are written
+SMALL = 1 << 16  # bytes that are written and hashed sooner than a thread is woken
 
 
 class SpoolError(Exception):
@@ -77,8 +78,13 @@ class Spool:
             await self.flush()
 
     async def flush(self) -> None:
-        if self._waiting:
-            block, self._waiting = self._waiting, bytearray()
+        """Write what waits. From here on `descriptor` shows all that has arrived."""
+        if not self._waiting:
+            return
+        block, self._waiting = self._waiting, bytearray()
+        if len(block) <= SMALL:
+            self._write(block)
+        else:
             await in_thread(self._write, block)
 
     def write(self, data: bytes | memoryview) -> None:
@@ -102,6 +108,12 @@ class Spool:
 
     def read(self, size: int, offset: int) -> bytes:
         return os.pread(self.descriptor, size, offset)
+
+    async def block(self, offset: int) -> bytes:
+        """Read a block at `offset`; b"" behind the end."""
+        if self.size - offset <= SMALL:
+            return self.read(BLOCK, offset)
+        return await in_thread(self.read, BLOCK, offset)
 
     @property
     def descriptor(self) -> int:
