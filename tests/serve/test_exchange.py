@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 from fakes import answer
@@ -50,3 +52,12 @@ def test_every_name_is_one_word(kind, gap, action):
 
 def test_a_token_cannot_break_a_line():
     assert token("a b\r\nX: y;") == "a_b_X_y_"
+
+
+def test_the_protocols_do_without_pipeline_desk_and_store():
+    code = (
+        "import sys, assay.serve.clamd, assay.serve.icap; "
+        "print([m for m in sys.modules if m.startswith(('assay.pipeline', 'assay.desk', 'assay.store', 'sqlalchemy'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

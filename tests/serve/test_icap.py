@@ -148,6 +148,22 @@ class TestResponses:
         assert told.headers["X-Assay-Verdict"].endswith("reason=partial")
         assert told.body == b"fake!"
 
+    @pytest.mark.parametrize(
+        ("status", "content_range", "partial"),
+        [
+            ("206 Partial Content", "bytes 0-3/4", False),  # all of it, as video players get it
+            ("206 Partial Content", "bytes 0-3/5", True),
+            ("206 Partial Content", "bytes 1-4/5", True),
+            ("206 Partial Content", "bytes 0-3/*", True),
+            ("200 OK", "bytes 1-4/5", True),
+            ("416 Range Not Satisfiable", "bytes */5", False),
+        ],
+    )
+    def test_a_range_that_is_the_whole_is_screened(self, talk, screen, status, content_range, partial):
+        head = f"HTTP/1.1 {status}\r\nContent-Range: {content_range}\r\n\r\n".encode()
+        talk.ask(respmod(head, allow=True) + chunks(b"fake"))
+        assert screen.seen[0][1].gap is (Gap.PARTIAL if partial else None)
+
     def test_eicar_is_blocked(self, talk):
         assert talk.ask(respmod(allow=True) + chunks(eicar())).http_status == 403
 
@@ -310,6 +326,13 @@ class TestRequests:
     def test_an_upload_that_is_none_is_screened_as_a_whole(self, talk):
         head, _ = self.upload()
         assert talk.ask(reqmod(head, allow=True) + chunks(b"fake")).http_status == 403
+
+    def test_many_parts_share_one_budget(self, screen):
+        screen.answers[b"slow"] = 0.2
+        head, body = self.upload(*[b"\r\nslow"] * 50)
+        with serving(icap(screen, budget_s=0.3)) as run, Talk(run.connect()) as talk:
+            assert talk.ask(reqmod(head, allow=True) + chunks(body)).http_status == 403
+            assert run.server.counters.gaps["pending"] >= 30
 
     def test_too_many_parts_are_over_the_limit(self, talk, screen):
         head, body = self.upload(*[b"\r\nx"] * 120)

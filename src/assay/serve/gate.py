@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 BUDGET_S = 4.0  # rspamd gives up after 5
 GRACE_S = 0.5  # a screen that keeps its budget is never cut off
+LATE = "Screening takes longer than a client can wait. Try again later."
 
 
 class Gate:
@@ -33,12 +34,20 @@ class Gate:
     def __init__(self, screen: Screen, *, budget_s: float = BUDGET_S, counters: Counters) -> None:
         self._screen = screen
         self._counters = counters
-        self.budget_s = budget_s
+        self._budget_s = budget_s
 
-    async def ask(self, submission: Submission) -> Answer:
-        """Ask the screen. A test file is found whatever it says; no answer in time, or none at all, is a hold."""
+    def deadline(self) -> float:
+        """When a client who is asked for now must be answered, on the event loop's clock."""
+        return asyncio.get_running_loop().time() + self._budget_s
+
+    async def ask(self, submission: Submission, *, until: float | None = None) -> Answer:
+        """Ask the screen. A test file is found whatever it says; no answer in time, or none at all, is a hold.
+
+        `until` is the `deadline` that several submissions of one message share.
+        """
         started = time.perf_counter()
-        answer = testfiles.recognised(submission) or await self._ask(submission)
+        left_s = self._budget_s if until is None else until - asyncio.get_running_loop().time()
+        answer = testfiles.recognised(submission) or await self._ask(submission, left_s)
         self._counters.actions[str(answer.action)] += 1
         if answer.gap is not None:
             self._counters.gaps[str(answer.gap)] += 1
@@ -55,15 +64,17 @@ class Gate:
         )
         return answer
 
-    async def _ask(self, submission: Submission) -> Answer:
-        task = asyncio.ensure_future(self._screen(submission, budget_s=self.budget_s))
+    async def _ask(self, submission: Submission, left_s: float) -> Answer:
+        if left_s <= 0:
+            return held(Gap.PENDING, LATE)
+        task = asyncio.ensure_future(self._screen(submission, budget_s=left_s))
         try:
-            await asyncio.wait({task}, timeout=self.budget_s + GRACE_S)
+            await asyncio.wait({task}, timeout=left_s + GRACE_S)
         finally:
             overran = task.cancel()  # False once it has ended
             await asyncio.wait({task}, timeout=GRACE_S)  # its hands off the descriptor
         if overran or task.cancelled():
-            return held(Gap.PENDING, "Screening takes longer than a client can wait. Try again later.")
+            return held(Gap.PENDING, LATE)
         error = task.exception()
         if error is None:
             return task.result()

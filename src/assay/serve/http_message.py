@@ -62,8 +62,15 @@ class HttpHead:
 
     @property
     def is_partial(self) -> bool:
-        """Does its body hold a range of something, so that the whole was never seen?"""
-        return self.status == 206 or self.headers.first("content-range") is not None
+        """Does its body hold a range of something, so that the whole is not there to be seen?
+
+        A range that is the whole is none: players of videos ask for ``bytes=0-`` and get a 206 with everything in it.
+        """
+        text = self.headers.first("content-range")
+        if text is None:
+            return self.status == 206
+        whole = re.fullmatch(r"bytes +0-(\d{1,18})/(\d{1,18})", text, re.IGNORECASE)
+        return self.status != 416 and not (whole and int(whole[1]) + 1 == int(whole[2]))
 
     @property
     def codings(self) -> list[str]:

@@ -13,6 +13,8 @@ from assay.serve.multipart import Part, TooManyParts, parts
 from assay.serve.spool import BLOCK, OverSize, Spool
 from assay.serve.threads import in_thread
 
+PARTS_AT_ONCE = 8  # each has a spool file
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
@@ -23,6 +25,7 @@ class Body:
     method: str
     client: str
     gap: Gap | None = None
+    until: float | None = None  # by when all of it must be answered for
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Examination:
         SpoolError
             If the disk is full.
         """
+        body = replace(body, until=self.gate.deadline())
         gap = body.gap or (Gap.PARTIAL if body.head.is_partial else None)
         if gap is not None:
             return await self._ask(replace(body, gap=gap))
@@ -71,14 +75,19 @@ class Examination:
             return await self._ask(replace(body, gap=Gap.OVER_LIMIT))
         if not found:
             return await self._ask(body)
+        room = asyncio.Semaphore(PARTS_AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:  # which waits for all of them before the body is closed
-                asked = [group.create_task(self._screen_part(body, part)) for part in found]
+                asked = [group.create_task(self._screen_part(body, part, room)) for part in found]
         except BaseExceptionGroup as e:
             raise e.exceptions[0] from e
         return strictest(task.result() for task in asked) or await self._ask(body)
 
-    async def _screen_part(self, body: Body, part: Part) -> Answer:
+    async def _screen_part(self, body: Body, part: Part, room: asyncio.Semaphore) -> Answer:
+        async with room:
+            return await self._screen_content(body, part)
+
+    async def _screen_content(self, body: Body, part: Part) -> Answer:
         with Spool(self.folder, body.spool.limit) as spool:
             await in_thread(_copy, body.spool, spool, part)
             submission = await spool.submission(
@@ -88,7 +97,7 @@ class Examination:
                 name=part.name,
                 declared_type=part.declared_type,
             )
-            return await self.gate.ask(submission)
+            return await self.gate.ask(submission, until=body.until)
 
     async def _ask(self, body: Body) -> Answer:
         submission = await body.spool.submission(
@@ -99,7 +108,7 @@ class Examination:
             declared_type=body.head.media_type,
             gap=body.gap,
         )
-        return await self.gate.ask(submission)
+        return await self.gate.ask(submission, until=body.until)
 
 
 def _copy(source: Spool, target: Spool, part: Part) -> None:
