@@ -1,13 +1,16 @@
-"""A mail through clamav-milter and messages through squid: the programs between a sender and these servers, unchanged."""
+"""Mails through clamav-milter and rspamd, messages through squid: the programs between a sender and these servers, unchanged."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gzip
 import http.client
 import http.server
+import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -42,8 +45,16 @@ def found(name: str, package: str) -> str:
 
 
 @contextlib.contextmanager
-def started(arguments: list[str], is_ready: Callable[[], bool]) -> Iterator[None]:
-    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as program:
+def started(
+    arguments: list[str],
+    is_ready: Callable[[], bool],
+    *,
+    end: int = signal.SIGKILL,
+    env: dict[str, str] | None = None,
+) -> Iterator[None]:
+    with subprocess.Popen(
+        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | (env or {})
+    ) as program:
         try:
             for _ in range(600):
                 if is_ready():
@@ -52,7 +63,7 @@ def started(arguments: list[str], is_ready: Callable[[], bool]) -> Iterator[None
                 time.sleep(0.05)
             yield
         finally:
-            program.kill()
+            program.send_signal(end)
 
 
 def answers_at(family: int, address: str | tuple[str, int]) -> bool:
@@ -202,3 +213,86 @@ class TestSquid:
         assert told == (None, None, "label; rule=a_rule; name=Synthetic.Image.P87")
         assert bodies[1] == part % (b"good" * 30_000)
         assert b"fake" in screen.contents
+
+
+class TestRspamd:
+    """Its antivirus module speaks clamd's protocol, its external_services module ICAP; a mail goes through both."""
+
+    @pytest.fixture
+    def symbols_of(self, tmp_path: Path) -> Iterator[Callable[[bytes], dict[str, list[str]]]]:
+        program = found("rspamd", "rspamd")
+        shared = Path(program).parents[1] / "share" / "rspamd"
+        port = free_port()
+        screen = FakeScreen(
+            {
+                b"fake": FAKE,
+                b"held": answer(Action.HOLD),
+                b"large": answer(Action.QUARANTINE, Gap.OVER_LIMIT),
+                b"locked": answer(Action.QUARANTINE, Gap.ENCRYPTED, media="archive"),
+                b"marked": answer(Action.LABEL),
+            }
+        )
+        with serving(clamd(screen)) as one, serving(icap(screen)) as other:
+            (tmp_path / "tld").write_text("test\n")
+            conf = tmp_path / "rspamd.conf"
+            conf.write_text(
+                RSPAMD.format(here=tmp_path, port=port, plugins=shared / "plugins", one=one, other=other)
+            )
+            env = {name: str(tmp_path) for name in ("CONFDIR", "LOCAL_CONFDIR", "DBDIR", "RUNDIR", "WWWDIR")}
+            env |= {"SHAREDIR": str(shared), "LUALIBDIR": f"{shared}/lualib", "RULESDIR": f"{shared}/rules"}
+            is_ready = lambda: answers_at(socket.AF_INET, ("127.0.0.1", port))  # noqa: E731
+            start = [program, "-c", str(conf), "-f", "-i"]
+            with started(start, is_ready, end=signal.SIGTERM, env=env | {"PLUGINSDIR": f"{shared}/plugins"}):
+                yield lambda content: _symbols(port, content)
+            for run in (one, other):
+                assert run.server.counters.faults == run.server.counters.protocol_errors == 0
+
+    def test_names_become_symbols(self, symbols_of):
+        assert symbols_of(b"good") == {}
+        assert symbols_of(b"marked") == {}
+        name = ["Synthetic.Image.P87"]
+        assert symbols_of(b"fake") == {"ASSAY_SURE": name, "ASSAY_ICAP": name}
+        pending = ["Heuristics.Assay.Pending"]
+        assert symbols_of(b"held") == {"ASSAY": pending, "ASSAY_ICAP": pending}
+        assert {"ASSAY_FAIL", "ASSAY_ICAP_FAIL"} == set(symbols_of(b"large"))
+        assert "ASSAY_ENCRYPTED" in symbols_of(b"locked")
+
+
+RSPAMD = """
+options {{
+  pidfile = "{here}/pid"; tempdir = "{here}"; control_socket = "{here}/control mode=0600"; hs_cache_dir = "{here}";
+  url_tld = "{here}/tld"; dns {{ nameserver = ["127.0.0.1:1"]; timeout = 0.1; retransmits = 0; }}
+  filters = ""; disable_hyperscan = true; task_timeout = 12s;
+}}
+logging {{ type = "console"; level = "error"; }}
+actions {{ reject = 15; }}
+worker "normal" {{ bind_socket = "127.0.0.1:{port}"; count = 1; }}
+worker "controller" {{ bind_socket = "{here}/controller mode=0600"; count = 1; password = "unused"; }}
+antivirus {{ assay {{
+  type = "clamav"; servers = "127.0.0.1:{one.port}"; symbol = "ASSAY"; scan_mime_parts = true; scan_image_mime = true;
+  patterns {{ ASSAY_SURE = "\\.P(8[5-9]|9[0-9])$"; }}
+}} }}
+external_services {{ icap {{
+  type = "icap"; servers = "127.0.0.1:{other.port}"; scheme = "scan"; symbol = "ASSAY_ICAP"; scan_image_mime = true;
+}} }}
+modules {{ path = "{plugins}/antivirus.lua"; }}
+modules {{ path = "{plugins}/external_services.lua"; }}
+"""
+
+
+def _symbols(port: int, content: bytes) -> dict[str, list[str]]:
+    """What rspamd says of a mail with one picture in it."""
+    part = (
+        b"--q\r\nContent-Type: image/png; name=x.png\r\nContent-Disposition: attachment; filename=x.png\r\n"
+        b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(content * 50)
+    )
+    mail = (
+        b"From: a@b.test\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=q\r\n\r\n"
+        + part
+        + b"--q--\r\n"
+    )
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    with contextlib.closing(connection):
+        connection.request("POST", "/checkv2", mail)
+        told = json.loads(connection.getresponse().read())
+    return {name: symbol["options"] for name, symbol in told["symbols"].items()}
