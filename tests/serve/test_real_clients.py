@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -168,3 +170,90 @@ class TestCIcapClient:
         assert (media / "out").read_bytes() == b"good"
         assert "reason=over-limit" in ask("large.png", "-resp", "http://x/").stderr
         assert (media / "out").read_bytes() == b"x" * 300_000
+
+
+SCRIPT = """
+const NodeClam = require('clamscan');
+const {Readable} = require('stream');
+const [, port, socket, folder] = process.argv;
+(async () => {
+  for (const where of [{host: '127.0.0.1', port: +port, socket: false}, {socket}]) {
+    const clam = await new NodeClam().init({
+      clamscan: {active: false}, preference: 'clamdscan',
+      clamdscan: {...where, timeout: 10000, localFallback: false, path: null, active: true},
+    });
+    const stream = await clam.scanStream(Readable.from([Buffer.from('fa'), Buffer.from('ke')]));
+    const files = await clam.scanDir(folder);
+    console.log(JSON.stringify([await clam.getVersion(), stream.viruses, files.badFiles, files.goodFiles]));
+  }
+})().catch(error => { console.error(error); process.exit(1); });
+"""
+
+
+@pytest.mark.slow
+def test_npm_clamscan_screens_streams_and_folders(run, media):
+    node = program("node", "nodejs")
+    if node("-e", "require.resolve('clamscan')").returncode:
+        pytest.skip("npm's clamscan is not installed, or NODE_PATH does not lead to it")
+    told = node("-e", SCRIPT, "--", str(run.port), run.path, media)
+    assert told.returncode == 0, told.stderr
+    for line in told.stdout.splitlines():
+        version, viruses, bad, good = json.loads(line)
+        assert "/4711/" in version
+        assert viruses == ["Synthetic.Image.P87"]
+        assert (bad, good) == ([f"{media}/fake.png"], [f"{media}/good.png"])
+    assert len(told.stdout.splitlines()) == 2
+
+
+C_ICAP = """
+PidFile {here}/pid
+CommandsSocket {here}/control
+Port 127.0.0.1:{port}
+StartServers 1
+MaxServers 1
+ThreadsPerChild 4
+TmpDir {here}
+ServerLog {here}/server.log
+AccessLog {here}/access.log
+ModulesDir {modules}
+ServicesDir {modules}
+TemplateDir {templates}
+TemplateDefaultLanguage en
+LoadMagicFile {magic}
+Service antivirus_module virus_scan.so
+ServiceAlias avscan virus_scan?allow204=on&sizelimit=off&mode=simple
+virus_scan.ScanFileTypes TEXT DATA EXECUTABLE ARCHIVE GIF JPEG MSOFFICE
+Module common clamd_mod.so
+clamd_mod.ClamdSocket {clamd}
+virus_scan.DefaultEngine clamd
+"""
+
+
+@pytest.mark.slow
+def test_c_icap_asks_for_its_own_clients(run, tmp_path):
+    ask = program("c-icap-client", "c-icap")
+    server = shutil.which("c-icap")
+    assert server
+    root = Path(server).parents[1]
+    modules = next((m.parent for m in root.glob("lib/*/c_icap/clamd_mod.so")), None)
+    if modules is None:
+        pytest.skip("c-icap's clamd_mod is not installed (Debian: libc-icap-mod-virus-scan)")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    conf = tmp_path / "c-icap.conf"
+    magic = root.parent / "etc" / "c-icap" / "c-icap.magic"
+    told = {"here": tmp_path, "port": port, "modules": modules, "magic": magic, "clamd": run.path}
+    conf.write_text(C_ICAP.format(**told, templates=f"{root}/share/c_icap/templates/"))
+    with subprocess.Popen([server, "-N", "-f", str(conf)], stdout=subprocess.DEVNULL) as process:
+        try:
+            where = ("-i", "127.0.0.1", "-p", str(port), "-s", "avscan", "-resp", "http://x/", "-v")
+            sample = tmp_path / "text.txt"
+            assert run.until(
+                lambda: ask(*where).returncode == 0 and run.server.counters.commands["VERSION"] > 0
+            )
+            for start, said in (("good", "No modification needed"), ("fake", "Threat=Synthetic.Image.P87;")):
+                sample.write_text(f"{start} words in a text\n" * 20)
+                assert said in ask(*where, "-f", sample, "-o", tmp_path / f"{start}.out").stderr
+        finally:
+            process.terminate()
+    assert run.server.counters.commands["FILDES"] == 2
