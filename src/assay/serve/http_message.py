@@ -9,8 +9,10 @@ import email.message
 import email.parser
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 VERDICT = "X-Assay-Verdict"
+VALUE_LENGTH = 2000  # of a header whose parameters are read: the standard library takes a day over long ones
 STATUS = re.compile(rb"HTTP/\d(?:\.\d)? +(\d{3})\b")
 FORGED = re.compile(rb"^x-assay-[^:\r\n]*:.*(?:\r?\n[ \t].*)*(?:\r?\n|\Z)", re.MULTILINE | re.IGNORECASE)
 
@@ -24,16 +26,15 @@ class Headers:
     @classmethod
     def parse(cls, text: bytes) -> Headers:
         """Read header lines; folded ones are joined, what is no header line is passed over."""
-        lines: list[tuple[str, str]] = []
+        lines: list[tuple[str, list[str]]] = []
         for line in text.decode("latin-1").replace("\r\n", "\n").split("\n"):
             if line[:1] in (" ", "\t") and lines:
-                name, value = lines[-1]
-                lines[-1] = (name, f"{value} {line.strip()}")
+                lines[-1][1].append(line.strip())
                 continue
             name, colon, value = line.partition(":")
             if colon:
-                lines.append((name.strip().lower(), value.strip()))
-        return cls(lines)
+                lines.append((name.strip().lower(), [value.strip()]))
+        return cls([(name, " ".join(values)) for name, values in lines])
 
     def first(self, name: str) -> str | None:
         return next((value for known, value in self._lines if known == name.lower()), None)
@@ -44,13 +45,13 @@ class Headers:
         return [token for v in values for part in v.split(",") if (token := part.strip().lower())]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HttpHead:
     """One head, with the empty line that ends it; no bytes at all if the client sent none."""
 
     raw: bytes = b""
 
-    @property
+    @cached_property
     def headers(self) -> Headers:
         return Headers.parse(self.raw.partition(b"\n")[2])
 
@@ -89,10 +90,12 @@ class HttpHead:
         return value.partition(";")[0].strip().lower()[:100] or None if value else None
 
     @property
+    def is_multipart(self) -> bool:
+        return (self.media_type or "").startswith("multipart/")
+
+    @property
     def boundary(self) -> bytes | None:
-        """What separates the parts of a multipart body."""
-        if not (self.media_type or "").startswith("multipart/"):
-            return None
+        """What separates the parts of a multipart body; None if it cannot be told."""
         value = parameter(self.headers.first("content-type") or "", "boundary")
         return value.encode("latin-1", "ignore") or None if 0 < len(value) <= 200 else None
 
@@ -117,7 +120,7 @@ def parameter(value: str, name: str) -> str:
     """Read one parameter of a header's value, quoted, encoded or plain; "" if there is none that can be read."""
     message = email.message.Message()
     try:
-        message["x"] = value.replace("\n", " ").replace("\r", " ")
+        message["x"] = value[:VALUE_LENGTH].replace("\n", " ").replace("\r", " ")
         found = message.get_param(name, "", header="x")
         text = "".join(str(part) for part in found[2:]) if isinstance(found, tuple) else str(found or "")
     except (

@@ -9,8 +9,8 @@ from assay.serve.content_coding import Undecodable, decoded
 from assay.serve.exchange import Answer, Gap, strictest
 from assay.serve.gate import Gate
 from assay.serve.http_message import HttpHead
-from assay.serve.multipart import Part, TooManyParts, parts
-from assay.serve.spool import BLOCK, OverSize, Spool
+from assay.serve.multipart import Part, TooManyParts, content, parts
+from assay.serve.spool import OverSize, Spool
 from assay.serve.threads import in_thread
 
 PARTS_AT_ONCE = 8  # each has a spool file
@@ -65,16 +65,24 @@ class Examination:
         return await decoded(spool, codings, self.folder, self.decoded_bytes)
 
     async def _screen_plain(self, body: Body) -> Answer:
-        boundary = body.head.boundary
-        if boundary is None:
+        if not body.head.is_multipart or not body.spool.size:
             return await self._ask(body)
+        boundary = body.head.boundary
         await body.spool.flush()
         try:
-            found = await in_thread(parts, body.spool.descriptor, body.spool.size, boundary)
+            found = (
+                await in_thread(parts, body.spool.descriptor, body.spool.size, boundary) if boundary else []
+            )
         except TooManyParts:
             return await self._ask(replace(body, gap=Gap.OVER_LIMIT))
-        if not found:
-            return await self._ask(body)
+        return await (self._screen_parts(body, found) if found else self._screen_odd(body))
+
+    async def _screen_odd(self, body: Body) -> Answer:
+        """Several parts that cannot be told apart here, but perhaps where they go: look into the whole, and say so."""
+        whole = await self._ask(body)
+        return strictest((whole, await self._ask(replace(body, gap=Gap.UNDECODABLE)))) or whole
+
+    async def _screen_parts(self, body: Body, found: list[Part]) -> Answer:
         room = asyncio.Semaphore(PARTS_AT_ONCE)
         try:
             async with asyncio.TaskGroup() as group:  # which waits for all of them before the body is closed
@@ -89,13 +97,14 @@ class Examination:
 
     async def _screen_content(self, body: Body, part: Part) -> Answer:
         with Spool(self.folder, body.spool.limit) as spool:
-            await in_thread(_copy, body.spool, spool, part)
+            await in_thread(_copy, body.spool.descriptor, spool, part)
             submission = await spool.submission(
                 protocol="icap",
                 command=body.method,
                 client=body.client,
                 name=part.name,
                 declared_type=part.declared_type,
+                gap=None if part.is_sound else Gap.UNDECODABLE,
             )
             return await self.gate.ask(submission, until=body.until)
 
@@ -111,8 +120,6 @@ class Examination:
         return await self.gate.ask(submission, until=body.until)
 
 
-def _copy(source: Spool, target: Spool, part: Part) -> None:
-    offset = part.start
-    while offset < part.end and (data := source.read(min(BLOCK, part.end - offset), offset)):
+def _copy(descriptor: int, target: Spool, part: Part) -> None:
+    for data in content(descriptor, part):
         target.write(data)
-        offset += len(data)

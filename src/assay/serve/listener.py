@@ -142,7 +142,7 @@ class Listener:
     async def _turn_away(self, wire: Wire) -> None:
         try:
             await wire.send(self._refusal)
-            await wire.finish()
+            await wire.finish(within_s=self._patience.linger_s)
         except (HungUp, TooSlow):
             pass
         finally:

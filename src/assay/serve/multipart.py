@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from assay.serve.http_message import HttpHead
 BLOCK = 1 << 20  # bytes searched at once
 MOST_PARTS = 100
 HEAD_BYTES = 1 << 14
+NO_LETTER = re.compile(rb"[^A-Za-z0-9+/]+")  # of base64
 
 
 class TooManyParts(Exception):
@@ -24,8 +26,10 @@ class Part:
 
     start: int
     end: int
-    name: str
-    declared_type: str | None
+    name: str = ""
+    declared_type: str | None = None
+    is_base64: bool = False  # RFC 7578 deprecates it, and Django still undoes it
+    is_sound: bool = True  # its head can be told from its content
 
 
 def parts(descriptor: int, size: int, boundary: bytes) -> list[Part]:
@@ -76,6 +80,24 @@ def _boundaries(descriptor: int, size: int, boundary: bytes) -> Iterator[tuple[i
         offset += len(data) - overlap
 
 
+def content(descriptor: int, part: Part) -> Iterator[bytes]:
+    """Read a part's content block by block, without its transfer coding. Blocks: for a thread."""
+    carried, offset = b"", part.start
+    while offset < part.end and (data := os.pread(descriptor, min(BLOCK, part.end - offset), offset)):
+        offset += len(data)
+        if part.is_base64:
+            letters = carried + NO_LETTER.sub(b"", data)
+            whole = len(letters) - len(letters) % 4
+            data, carried = _unlettered(letters[:whole]), letters[whole:]
+        yield data
+    if len(carried) > 1:
+        yield _unlettered(carried)
+
+
+def _unlettered(letters: bytes) -> bytes:
+    return base64.b64decode(letters + b"=" * (-len(letters) % 4))
+
+
 def _without_return(descriptor: int, at: int) -> int:
     """A part ends before the line break, which may be one byte or two."""
     return at - 1 if at > 0 and os.pread(descriptor, 1, at - 1) == b"\r" else max(0, at)
@@ -85,8 +107,12 @@ def _part(descriptor: int, start: int, end: int) -> list[Part]:
     """Tell a part's head from its content, which may be empty. `start` is where the boundary's line breaks."""
     text = os.pread(descriptor, max(0, min(end - start, HEAD_BYTES)), start)
     found = re.search(rb"\r?\n\r?\n", text)
-    if not found:  # no head that ends: all of it may be content
-        return [Part(start, end, "", None)] if text.strip() else []
+    if not found:  # no head that ends
+        return [Part(start, end, is_sound=False)] if text.strip() else []
     head = HttpHead(b"part" + text[: found.start()])
     first = start + found.end()
-    return [Part(first, end, head.name, head.media_type)] if first < end else []
+    if first >= end:
+        return []
+    coding = head.headers.first("content-transfer-encoding") or "binary"
+    is_sound = coding.lower() in ("7bit", "8bit", "binary", "base64")
+    return [Part(first, end, head.name, head.media_type, coding.lower() == "base64", is_sound)]

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 BLOCK = 1 << 18  # bytes received at once
 MOST_DESCRIPTORS = 16  # that wait for their command; further ones are closed
-LINGER_BYTES = 1 << 20
 
 
 class HungUp(Exception):
@@ -40,7 +39,7 @@ class Patience:
     head_s: float = 30.0  # for a whole command or head, from its first byte
     stall_s: float = 30.0  # without progress inside of a body
     rate_bytes_s: float = 512.0  # a body's average after that: one byte now and then is an attack
-    linger_s: float = 2.0  # for the peer to read the last reply
+    linger_s: float = 2.0  # in silence, for the peer to read the last reply
     drain_s: float = 300.0  # to take what is left of a body that is not wanted
 
 
@@ -170,18 +169,19 @@ class Wire:
                 except OSError as e:
                     raise HungUp from e
 
-    async def finish(self) -> None:
-        """End our half, so that the peer reads the last reply, and wait a little for it to end its own.
+    async def finish(self, *, within_s: float | None = None) -> None:
+        """End our half, so that the peer reads the last reply, and wait for it to end its own.
 
-        Closing at once, with bytes unread, would make the kernel reset the connection and throw that reply away.
+        Closing at once, with bytes unread, would make the kernel reset the connection and throw that reply away. Who
+        still sends is read over for `within_s` seconds (else `Patience.drain_s`), who is silent is not waited for long.
         """
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
-        self._allow(self._patience.linger_s)
-        before = self.received
+        end = _now() + (self._patience.drain_s if within_s is None else within_s)
         with contextlib.suppress(HungUp, TooSlow):
-            while self.received - before < LINGER_BYTES:
+            while (left_s := end - _now()) > 0:
                 self._buffer.clear()
+                self._allow(min(left_s, self._patience.linger_s))
                 await self._fill()
 
     def close(self) -> None:
