@@ -134,7 +134,7 @@ class HammingIndex:
     def _near(self, queries: Codes, radius: int) -> NDArray[np.int64]:
         if not self._width:
             return _all_near(queries, self._codes, radius)
-        room = _ROOM
+        room = _ROOM + len(queries)
         while True:
             found = np.empty((room, 3), np.int64)
             count = bands.probe(
@@ -146,7 +146,7 @@ class HammingIndex:
 
 
 def _all_near(queries: Codes, codes: Codes, radius: int) -> NDArray[np.int64]:
-    room = _ROOM
+    room = _ROOM + len(queries)
     while True:
         found = np.empty((room, 3), np.int64)
         count = bands.scan(queries, codes, radius, found)
