@@ -3,6 +3,8 @@
 pictures    bona fide and synthetic pictures, at every size that they reach, without loss: launderings follow in the bench
 forgeries   splices, copy-moves, inpaintings and reconstructions that the range makes of bona fide pictures, and their twins,
             saved once at JPEG 85
+large       the same but reconstructions, of larger pictures
+lossless    splices alone, saved as PNG
 camera      camera files as they are
 
 A source has one name in all of them (a camera, a person, a picture), so that no fold sees it twice.
@@ -32,9 +34,14 @@ HERE = Path(__file__).parent
 LISTS = (HERE / "train" / "learned_image.toml", HERE / "calibration" / "media.toml")
 NAMES = {"sd3": "Stable Diffusion 3", "gemini": "Gemini 3 Pro", "comfyui_drawings": "ComfyUI", "comfyui_scenes": "ComfyUI"}  # fmt: skip
 MAKERS = ("splice", "copy_move", "inpaint", "reconstruct")
+JPEG = (85, 85)
+SAVED: dict[str, tuple[tuple[str, ...], tuple[int, int] | None]] = {
+    "large": (MAKERS[:3], JPEG),
+    "lossless": (("splice",), None),
+}
 MOST = {"congress": 120, "sd3": 70}  # of one list: more would drown everything else of their size
 LARGEST = 1280  # pixels of the short side
-LONG_SIDE = 1280  # pixels of a forgery
+LONG_SIDES = {"forgeries": 1280, "large": 2100, "lossless": 1280}  # pixels: forgeries have 60 to 100 % of it
 SCENES = ("scene", "people")
 
 
@@ -147,8 +154,10 @@ def sized(
     return corpus.resized(picture, drawn, corpus.FILTERS[int(rng.integers(len(corpus.FILTERS)))])
 
 
-def forgeries(files: list[Listed], out: Path, seed: int, each: int) -> Path:
-    """Let the range forge bona fide pictures: `each` of every kind, with twins, saved at JPEG 85, unmarked pixels."""
+def forgeries(files: list[Listed], work: Path, name: str, seed: int, each: int) -> Path:
+    """Let the range forge bona fide pictures: `each` of every kind, with twins, unmarked pixels."""
+    out = work / name
+    makers, last_save = SAVED.get(name, (MAKERS, JPEG))
     folder = out / "photos"
     folder.mkdir(parents=True, exist_ok=True)
     for link in folder.iterdir():
@@ -160,9 +169,15 @@ def forgeries(files: list[Listed], out: Path, seed: int, each: int) -> Path:
     own = {f.flat: f.source for f in files}
     named = tuple(replace(p, source=own[p.path]) for p in found)
     made.prepared(out)
-    for maker in MAKERS:
+    for maker in makers:
         chosen = Settings(
-            maker, seed, LONG_SIDE, (85, 85), "", marked=False, rights="openly licensed, see the lists"
+            maker,
+            seed,
+            LONG_SIDES[name],
+            last_save,
+            "",
+            marked=False,
+            rights="openly licensed, see the lists",
         )
         work = made.Work(folder, out, chosen, named, marking.authority())
         for k, done in enumerate(made.build(work, each, 1)):

@@ -39,12 +39,13 @@ from board_panel import Board, HeadOf, Peers  # noqa: E402
 
 from assay import config  # noqa: E402
 from assay.bench import manifest, parquet  # noqa: E402
-from assay.bench.cells import AS_IS  # noqa: E402
+from assay.bench.cells import AS_IS, Hands  # noqa: E402
 from assay.bench.manifest import Entry, Manifest  # noqa: E402
 from assay.bench.panel import Panel  # noqa: E402
 from assay.bench.peers import PEERS, Peer  # noqa: E402
 from assay.bench.run import Order, Scored, run  # noqa: E402
 from assay.bench.scorepage import page  # noqa: E402
+from assay.config import Limits  # noqa: E402
 from assay.errors import AssayError  # noqa: E402
 from assay.evidence.detectors.learned_image import LearnedImage  # noqa: E402
 from assay.evidence.examiner import plain_card  # noqa: E402
@@ -57,7 +58,12 @@ BASE = "jpeg95"
 CHECKED = 0.03
 FEWEST = 2  # pictures that a check scores anew, if there are so many
 CHUNK = 12  # samples
-SHARES = {"pictures": 0.5, "forgeries": 0.7, "camera": 1.0}  # of the time that is left
+PARTS = {
+    "forgeries": 1.0,
+    "large": 0.4,
+    "lossless": 0.4,
+}  # of as many forgeries of each kind as were asked for
+SHARES = {"pictures": 0.1, "forgeries": 0.35, "large": 0.5, "lossless": 0.3, "camera": 1.0}  # of the time left
 
 
 def drawn(entry: Entry, corpus: str, extra: int, seed: int) -> tuple[str, ...]:
@@ -101,6 +107,16 @@ def heads(cache: Path | None, roots: dict[str, Path]) -> tuple[HeadOf | None, st
     return trained.for_sample, stored.hexdigest()[:12]
 
 
+class Kept(Hands):
+    """Hands that stay open from run to run: each decoder of their own would warm up anew."""
+
+    def close(self) -> None:
+        """Leave that to `done`."""
+
+    def done(self) -> None:
+        super().close()
+
+
 class Scorer:
     """Scores samples chunk by chunk, in processes that share a cache, as long as there is time."""
 
@@ -108,8 +124,9 @@ class Scorer:
         self, board: Board, peers: Peers, work: Path, asked: argparse.Namespace, minutes: float
     ) -> None:
         self._board, self._peers, self._work = board, peers, work
-        self._seed, self._jobs = asked.seed, asked.jobs
-        self.extra = {"pictures": asked.launderings, "forgeries": asked.forged_launderings, "camera": 0}
+        self._seed, self._jobs, self._peers_each = asked.seed, asked.jobs, asked.peers_each
+        self.extra = {"pictures": asked.launderings, "forgeries": asked.forged_launderings}
+        self._hands: dict[int, Kept] = {}  # of each panel
         self._end = time.monotonic() + 60 * minutes if minutes else float("inf")
 
     def rows(self, name: str, corpus: Manifest, share: float = 1.0) -> tuple[list[Scored], int]:
@@ -135,9 +152,9 @@ class Scorer:
         finished = set()
         while not done.empty():
             finished.add(done.get())
-        taken = [chunk for k, chunk in enumerate(chunks) if k in finished]
-        rows = [row for chunk in taken for row in self._scored(name, corpus, chunk)]
-        count = sum(map(len, taken))
+        taken = [(k, chunk) for k, chunk in enumerate(chunks) if k in finished]
+        rows = [row for k, chunk in taken for row in self._scored(name, corpus, k, chunk)]
+        count = sum(len(chunk) for _, chunk in taken)
         print(f"{name}: {count} of {len(corpus.entries)} samples, {len(rows)} rows", flush=True)
         return rows, count
 
@@ -146,20 +163,29 @@ class Scorer:
         for n, (k, chunk) in enumerate(chunks):
             if time.monotonic() > end:
                 break
-            self._scored(name, corpus, chunk)
+            self._scored(name, corpus, k, chunk)
             done.put(k)
             print(f"{name}: {n + 1} of {len(chunks)} chunks", flush=True)
+        for hands in self._hands.values():
+            hands.done()
         self._peers.close()
 
-    def _scored(self, name: str, corpus: Manifest, chunk: Sequence[Entry]) -> list[Scored]:
-        """Every laundering of some samples; peers, which cost most, see the first alone."""
+    def _scored(self, name: str, corpus: Manifest, k: int, chunk: Sequence[Entry]) -> list[Scored]:
+        """Every laundering of the samples of chunk `k`; peers, which cost most, see the first alone."""
+        panels: list[tuple[Panel, int]] = [(self._board, self.extra.get(name, 0))]
+        if self._peers.cards and k % self._peers_each == 0:
+            panels.append((self._peers, 0))
         rows: list[Scored] = []
         for way in (AS_IS, *laundering.names("image")):
-            for panel, extra in ((self._board, self.extra[name]), (self._peers, 0)):
+            for panel, extra in panels:
                 own = tuple(e for e in chunk if way in drawn(e, name, extra, self._seed))
-                if own and panel.cards:
-                    rows += run(self.order(replace(corpus, entries=own), (way,), panel)).rows
+                if own:
+                    order = self.order(replace(corpus, entries=own), (way,), panel)
+                    rows += run(order, hands=self._kept).rows
         return rows
+
+    def _kept(self, panel: Panel, limits: Limits) -> Kept:
+        return self._hands.setdefault(id(panel), Kept(panel, limits))
 
     def order(self, corpus: Manifest, ways: tuple[str, ...], panel: Panel) -> Order:
         return Order(
@@ -176,7 +202,10 @@ def make(asked: argparse.Namespace) -> None:
     work: Path = asked.work
     corpora = {
         "pictures": board_media.pictures(files[: asked.samples], work / "pictures", asked.seed),
-        "forgeries": board_media.forgeries(files, work / "forgeries", asked.seed, asked.each),
+        **{
+            name: board_media.forgeries(files, work, name, asked.seed + k, round(PARTS[name] * asked.each))
+            for k, name in enumerate(board_media.LONG_SIDES)
+        },
         "camera": board_media.camera(files, work / "camera"),
     }
     head_of, stamp = heads(asked.cache, roots)
@@ -196,8 +225,8 @@ def make(asked: argparse.Namespace) -> None:
             "samples": taken,
             "rows": len(rows),
             "unseen_heads": bool(head_of),
-            "settings": {"samples": asked.samples, "each": asked.each, "launderings": scorer.extra[name], "seed": asked.seed},
-            "distribution": json.loads((path.parent / "distribution.json").read_text()) if name == "forgeries" else None,
+            "settings": {"samples": asked.samples, "each": asked.each, "launderings": scorer.extra.get(name, 0), "seed": asked.seed},
+            "distribution": json.loads((path.parent / "distribution.json").read_text()) if name in board_media.LONG_SIDES else None,
         }  # fmt: skip
         parquet.write_scores(SCORES / f"{name}.parquet", rows, told)
     PAGE.write_text(page(committed()), encoding="utf-8")
@@ -301,7 +330,9 @@ def main() -> int:
         parser.add_argument(f"--{option}", type=Path)
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "scoreboard")
     parser.add_argument("--samples", type=int, default=600, help="pictures, of all lists in turn")
-    parser.add_argument("--each", type=int, default=100, help="forgeries of each kind")
+    parser.add_argument(
+        "--each", type=int, default=100, help="forgeries of each kind, fewer of large and of lossless ones"
+    )
     parser.add_argument("--launderings", type=int, default=3, help="drawn for each picture beside the first")
     parser.add_argument("--forged-launderings", type=int, default=3, help="and for each forgery")
     parser.add_argument("--budget-minutes", type=float, default=0.0, help="0: as long as it takes")
@@ -309,6 +340,9 @@ def main() -> int:
     parser.add_argument("--detectors", nargs="*", default=[], help="these alone: to fill the cache in parts")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument(
+        "--peers-each", type=int, default=1, help="chunks of samples of which peers see one: they cost most"
+    )
     asked = parser.parse_args()
     try:
         if asked.what == "make":

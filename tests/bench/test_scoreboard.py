@@ -151,7 +151,7 @@ def test_the_same_scores_give_the_same_page(tmp_path):
     for heading in (
         "## Detectors, peers and the panel",
         "## False alarms",
-        "## Regions",
+        "## Forgeries saved as PNG",
         "| full_synthesis |",
     ):
         assert heading in text

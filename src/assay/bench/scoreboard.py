@@ -7,6 +7,7 @@ sources of other folds. So a row is judged as a new source would be by a calibra
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +16,8 @@ import numpy as np
 
 from assay.bench import groups, metrics
 from assay.bench.bootstrap import Estimate, Resampling
-from assay.bench.calibrate import Calibrated, fold_of
-from assay.bench.metrics import Floats
+from assay.bench.calibrate import LEAST, Calibrated, fold_of
+from assay.bench.metrics import Flags, Floats
 from assay.bench.rows import PEER, Row
 from assay.bench.table import interval_text
 from assay.types import Kind
@@ -24,7 +25,7 @@ from assay.verdict import calibration as tables
 from assay.verdict.calibration import Calibration, pool_name
 from assay.verdict.conformal import split_conformal
 from assay.verdict.groups import Pool, read_pool
-from assay.verdict.mixture import mixed
+from assay.verdict.mixture import Shares, mixed
 
 BUDGET = 0.01  # false alarms
 REPLICATES = 500
@@ -39,6 +40,7 @@ class Judged:
     fused: float  # NaN: none spoke
     over: bool  # over the threshold of its group
     covered: bool  # its group has a threshold
+    weight: float = 1.0  # for calibration errors: kinds of fakes are mixed as LLRs assume
 
     @property
     def strongest(self) -> str | None:
@@ -65,27 +67,34 @@ def judge(found: Calibrated, budget: float = BUDGET) -> list[Judged]:
         others = [i for i, f in enumerate(folds) if f != fold]
         laid = groups.pools([rows[i] for i in others], llrs[others], names)
         pools[fold] = {name: read_pool(pool, found.scores.cards) for name, pool in laid.items()}
-    totals = summed(found).tolist()
+    totals, shares = summed(found).tolist(), held(rows)
+    weights = _by_share(rows, shares).tolist()
     limits: dict[tuple[object, ...], float | None] = {}
     judged = []
     for i, r in enumerate(rows):
         mine = {n: float(v) for n, v in zip(names, llrs[i].tolist(), strict=True) if not math.isnan(v)}
         key = (folds[i], r.context.media_family, r.context.size_bin, r.context.quality or 0, *sorted(mine))
         if key not in limits:
-            limits[key] = _limit(pools[folds[i]], r, sorted(mine), known, budget)
+            limits[key] = _limit(pools[folds[i]], r, sorted(mine), known, shares, budget)
         fused, limit = totals[i], limits[key]
-        judged.append(Judged(r, mine, fused, limit is not None and fused >= limit, limit is not None))
+        reached = limit is not None and fused >= limit
+        judged.append(Judged(r, mine, fused, reached, limit is not None, weights[i]))
     return judged
 
 
 def _limit(
-    pools: Mapping[str, Pool], r: Row, panel: Sequence[str], known: Calibration, budget: float
+    pools: Mapping[str, Pool],
+    r: Row,
+    panel: Sequence[str],
+    known: Calibration,
+    shares: Mapping[str, Shares],
+    budget: float,
 ) -> float | None:
     pool = pools.get(pool_name(r.context.media_family, r.context.size_bin))
     if pool is None or not panel:
         return None
     caps = {f: known.cap(f) for f in pool.families}
-    group = pool.group(panel, r.context.quality or 0, caps, known.shares[r.context.media_family])
+    group = pool.group(panel, r.context.quality or 0, caps, shares[_pool(r)])
     threshold = None if group is None else split_conformal(group.bona_fide, budget)
     return None if threshold is None else threshold.value
 
@@ -124,6 +133,7 @@ def figures(
     fake = np.array([j.row.fake for j, _ in pairs], bool)
     again = Resampling([j.row.source for j, _ in pairs], fake, replicates=REPLICATES)
     over = np.array([j.over for j, _ in pairs], bool)
+    weights = np.array([j.weight for j, _ in pairs])
     nothing = Estimate(math.nan, math.nan, math.nan, 0, 0)
     return Figures(
         auc=again.auc(values),
@@ -131,10 +141,46 @@ def figures(
         found=again.share(over, fake=True),
         false_alarms=again.share(over, fake=False),
         cllr=again.cllr(values) if calibrated else nothing,
-        ece=again.ece(values) if calibrated else nothing,
+        ece=again.ece(values, weights=weights) if calibrated and weights[fake].any() else nothing,
         rows=(int((~fake).sum()), int(fake.sum())),
         sources=(again.sources(fake=False), again.sources(fake=True)),
     )
+
+
+def held(rows: Sequence[Row]) -> dict[str, Shares]:
+    """Shares of the kinds that these rows hold, brought to 1 for every pool (medium and size): LLRs are about those alone.
+
+    A kind of which a pool has fewer than `LEAST` sources is not held there.
+    """
+    sources: dict[tuple[str, str], set[str]] = {}
+    for r in rows:
+        if r.fake and r.kind:
+            sources.setdefault((_pool(r), r.kind), set()).add(r.source)
+    known = tables.unfitted().shares
+    found: dict[str, Shares] = {}
+    for name in sorted({_pool(r) for r in rows}):
+        shares = {
+            k: v for k, v in known[name.split("/")[0]].items() if len(sources.get((name, k), ())) >= LEAST
+        }
+        found[name] = {k: v / math.fsum(shares.values()) for k, v in shares.items()}
+    return found
+
+
+def _pool(r: Row) -> str:
+    return pool_name(r.context.media_family, r.context.size_bin)
+
+
+def _by_share(rows: Sequence[Row], shares: Mapping[str, Shares]) -> Floats:
+    """Weigh fakes so that each kind has its share among those of a pool: LLRs are of that mixture. Shape (R,)."""
+    often = Counter((_pool(r), r.kind) for r in rows if r.fake)
+    size = Counter(_pool(r) for r in rows if r.fake)
+    weights = [
+        size[_pool(r)] * shares[_pool(r)].get(Kind(r.kind), 0.0) / often[_pool(r), r.kind]
+        if r.fake and r.kind
+        else 1.0
+        for r in rows
+    ]
+    return np.array(weights)
 
 
 def fused(j: Judged) -> float:
@@ -228,58 +274,70 @@ def counts(f: Figures) -> str:
     return f"{f.rows[0]} / {f.rows[1]} ({f.sources[0]} / {f.sources[1]})"
 
 
+Gain = tuple[float, float, float]  # with a detector minus without it, and the 95 % interval
+
+
 @dataclass(frozen=True, slots=True)
 class Contribution:
     """What the fused result loses without one detector, on sources that nothing was fitted on."""
 
     detector: str
-    auc: tuple[float, float, float]  # with it minus without it, and the 95 % interval
-    tpr: tuple[float, float, float]  # at 1 % false positives
-    rows: int
+    auc: Gain  # all fakes
+    own_auc: Gain  # fakes of the kinds that it claims
+    own_tpr: Gain  # of those, at 1 % false positives
+    rows: int  # of those kinds, and bona fide
     sources: int
 
 
 def contributions(found: Calibrated, chosen: Callable[[Row], bool] = lambda _: True) -> list[Contribution]:
     """Leave out one detector at a time; differences are paired: the same drawn sources on both sides."""
-    rows = found.scores.rows
-    full = summed(found)
-    kept = np.flatnonzero(~np.isnan(full) & np.array([chosen(r) for r in rows], bool))
-    fake = np.array([rows[i].fake for i in kept.tolist()], bool)
-    again = Resampling([rows[i].source for i in kept.tolist()], fake, replicates=REPLICATES)
+    rows, full = found.scores.rows, summed(found)
+    kept = ~np.isnan(full) & np.array([chosen(r) for r in rows], bool)
     told = []
     for name in found.detectors:
-        auc, tpr = _differences(again, full[kept], np.nan_to_num(summed(found, name)[kept]))
-        told.append(Contribution(name, auc, tpr, len(kept), again.distinct()))
+        claims = set(found.scores.cards[name]["claims"])
+        own = kept & np.array([not r.fake or not claims or r.kind in claims for r in rows], bool)
+        less = np.nan_to_num(summed(found, name))
+        auc, _ = _differences(rows, kept, full, less)
+        own_auc, own_tpr = _differences(rows, own, full, less)
+        sources = len({(r.fake, r.source) for r, yes in zip(rows, own.tolist(), strict=True) if yes})
+        told.append(Contribution(name, auc, own_auc, own_tpr, int(own.sum()), sources))
     return told
 
 
 def summed(found: Calibrated, without: str = "") -> Floats:
     """Fuse every row, in nats; NaN where nobody that is left spoke. Shape (R,)."""
     known, rows = tables.unfitted(), found.scores.rows
+    shares = held(rows)
     left = [k for k, d in enumerate(found.detectors) if d != without]
     families = [str(found.scores.cards[found.detectors[k]]["family"]) for k in left]
     claims = [frozenset(map(Kind, found.scores.cards[found.detectors[k]]["claims"])) for k in left]
     total = np.full(len(rows), np.nan)
-    media = np.array([r.context.media_family for r in rows])
+    pools = np.array([_pool(r) for r in rows])
     spoke = ~np.isnan(found.llrs[:, left]).all(axis=1)
-    for name in sorted(set(media[spoke].tolist())):
-        own = spoke & (media == name)
+    for name in sorted(set(pools[spoke].tolist())):
+        own = spoke & (pools == name)
         llrs = np.nan_to_num(found.llrs[own][:, left])
-        total[own] = mixed(llrs, families, claims, {f: known.cap(f) for f in families}, known.shares[name])
+        total[own] = mixed(llrs, families, claims, {f: known.cap(f) for f in families}, shares[name])
     return total
 
 
-def _differences(again: Resampling, full: Floats, less: Floats) -> Iterator[tuple[float, float, float]]:
+def _differences(rows: Sequence[Row], chosen: Flags, full: Floats, less: Floats) -> tuple[Gain, Gain]:
+    """Differences of AUC and of TPR at 1 % false positives."""
+    own = [rows[i] for i in np.flatnonzero(chosen).tolist()]
+    again = Resampling([r.source for r in own], np.array([r.fake for r in own]), replicates=REPLICATES)
+    gains = []
     for figure in (metrics.auc_of, partial(metrics.tpr_at_of, fpr=metrics.FPR)):
-        a, b = (float(figure(metrics.counts(v, again.fake))) for v in (full, less))
-        x, y = (figure(again.counts(v)) for v in (full, less))
+        a, b = (float(figure(metrics.counts(v[chosen], again.fake))) for v in (full, less))
+        x, y = (figure(again.counts(v[chosen])) for v in (full, less))
         low, high = np.nanquantile(x - y, (0.025, 0.975))
-        yield a - b, float(low), float(high)
+        gains.append((a - b, float(low), float(high)))
+    return gains[0], gains[1]
 
 
 def contributions_table(told: Sequence[Contribution]) -> Iterator[str]:
-    yield "| detector | AUC gained | TPR at 1 % FPR gained | rows (sources) |"
-    yield "|---|---|---|---|"
+    yield "| detector | AUC, all fakes | AUC, kinds that it claims | TPR at 1 % FPR, those kinds | rows (sources) |"
+    yield "|---|---|---|---|---|"
     for c in told:
-        auc, tpr = (f"{v:+.3f} [{low:+.3f} to {high:+.3f}]" for v, low, high in (c.auc, c.tpr))
-        yield f"| {c.detector} | {auc} | {tpr} | {c.rows} ({c.sources}) |"
+        gains = (f"{v:+.3f} [{low:+.3f} to {high:+.3f}]" for v, low, high in (c.auc, c.own_auc, c.own_tpr))
+        yield f"| {c.detector} | {' | '.join(gains)} | {c.rows} ({c.sources}) |"
