@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -43,11 +44,9 @@ def test_what_was_found_has_a_name(given, name):
     assert threat_name(given) == name
 
 
-@pytest.mark.parametrize("kind", Kind)
-@pytest.mark.parametrize("gap", [None, *Gap])
-@pytest.mark.parametrize("action", Action)
-def test_every_name_is_one_word(kind, gap, action):
-    assert re.fullmatch(r"[A-Za-z0-9.]+", threat_name(answer(action, gap, kinds=(kind,))))
+def test_every_name_is_one_word():
+    for kind, gap, action in itertools.product(Kind, [None, *Gap], Action):
+        assert re.fullmatch(r"[A-Za-z0-9.]+", threat_name(answer(action, gap, kinds=(kind,))))
 
 
 def test_a_token_cannot_break_a_line():

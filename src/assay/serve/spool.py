@@ -12,7 +12,7 @@ from typing import Self
 from assay.serve.exchange import Gap, Submission
 from assay.serve.threads import in_thread
 
-BLOCK = 1 << 18  # bytes held before they are written
+BLOCK = 1 << 20  # bytes held before they are written
 SMALL = 1 << 16  # bytes that are written and hashed sooner than a thread is woken
 
 

@@ -132,13 +132,20 @@ class Wire:
 
     async def some(self, most: int) -> bytes:
         """Read at least one byte and at most `most` or a block."""
-        if not self._buffer:
-            await self._fill()
-        return self.take(most)
+        if self._buffer:
+            return self.take(most)
+        data = await self._arrived()
+        while not data:
+            data = await self._arrived()
+        if len(data) > most:
+            self._buffer += data[most:]
+            return data[:most]
+        return data  # as it came: bodies are large, and every copy costs
 
     def take(self, most: int) -> bytes:
         """What is there already, at most `most` bytes."""
-        data = bytes(self._buffer[:most])
+        with memoryview(self._buffer) as view:
+            data = bytes(view[:most])
         del self._buffer[:most]
         return data
 
@@ -193,6 +200,10 @@ class Wire:
         self._deadline, self._body = _now() + seconds, None
 
     async def _fill(self) -> None:
+        self._buffer += await self._arrived()
+
+    async def _arrived(self) -> bytes:
+        """Wait for bytes; b"" if there were none after all."""
         if self._ended:
             raise HungUp
         loop = asyncio.get_running_loop()
@@ -200,14 +211,14 @@ class Wire:
         try:
             data = self._receive()
         except BlockingIOError:
-            return
+            return b""
         except OSError:
             data = b""
         if not data:
             self._ended = True
             raise HungUp
-        self._buffer += data
         self.received += len(data)
+        return data
 
     def _read_until(self) -> float | None:
         """Until when the next byte must be here."""
