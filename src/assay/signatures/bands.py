@@ -84,8 +84,12 @@ def fill(
     count = codes.shape[0]
     keys = np.empty(count, np.uint32)
     for i in range(count):
-        keys[i] = _key(codes, i, band, width)
-        starts[keys[i] + 1] += np.uint32(1)
+        key = np.uint32(0)
+        for k in range(width):  # as in `_key`, which to call costs more than this
+            bit = band + k * 11
+            key |= np.uint32((codes[i, bit >> 6] >> np.uint64(bit & 63)) & np.uint64(1)) << np.uint32(k)
+        keys[i] = key
+        starts[key + 1] += np.uint32(1)
     for b in range(1, starts.shape[0]):
         starts[b] += starts[b - 1]
     for i in range(count):  # `starts` moves on as a bucket fills, and is moved back below
@@ -131,33 +135,46 @@ def probe(
     """
     count = 0
     query_keys = np.empty(11, np.uint32)
+    lows, highs = np.empty(toggles.shape[0], np.int64), np.empty(toggles.shape[0], np.int64)
+    picked = np.empty(4096, np.int64)
     for q in range(queries.shape[0]):
         q0, q1, q2, q3 = queries[q, 0], queries[q, 1], queries[q, 2], queries[q, 3]
         for band in range(11):
             query_keys[band] = _key(queries, q, band, width)
         for band in range(11):
+            # Bounds, members and codes are read in three passes: each pass' reads wait for memory side by side.
             last = toggles.shape[0] if band < 10 else 1 + width
+            total = 0
             for t in range(last):
                 bucket = query_keys[band] ^ toggles[t]
-                for at in range(starts[band, bucket], starts[band, bucket + 1]):
-                    i = np.int64(members[band, at])
-                    # Half of the code is enough to leave out nearly all others; calls would cost more than this.
-                    half = _ones(q0 ^ codes[i, 0]) + _ones(q1 ^ codes[i, 1])
-                    if half > 31:
-                        continue
-                    distance = np.int64(half + _ones(q2 ^ codes[i, 2]) + _ones(q3 ^ codes[i, 3]))
-                    if distance > radius:
-                        continue
-                    earlier = False  # a pair is counted in the first band that reaches it
-                    for b in range(band):
-                        if _ones(np.uint64(query_keys[b] ^ _key(codes, i, b, width))) <= 2:
-                            earlier = True
-                            break
-                    if earlier:
-                        continue
-                    if count < found.shape[0]:
-                        found[count, 0], found[count, 1], found[count, 2] = q, i, distance
-                    count += 1
+                lows[t], highs[t] = starts[band, bucket], starts[band, bucket + 1]
+                total += highs[t] - lows[t]
+            if total > picked.shape[0]:
+                picked = np.empty(total, np.int64)
+            total = 0
+            for t in range(last):
+                for at in range(lows[t], highs[t]):
+                    picked[total] = members[band, at]
+                    total += 1
+            for n in range(total):
+                i = picked[n]
+                # Half of the code is enough to leave out nearly all others; calls would cost more than this.
+                half = _ones(q0 ^ codes[i, 0]) + _ones(q1 ^ codes[i, 1])
+                if half > 31:
+                    continue
+                distance = np.int64(half + _ones(q2 ^ codes[i, 2]) + _ones(q3 ^ codes[i, 3]))
+                if distance > radius:
+                    continue
+                earlier = False  # a pair is counted in the first band that reaches it
+                for b in range(band):
+                    if _ones(np.uint64(query_keys[b] ^ _key(codes, i, b, width))) <= 2:
+                        earlier = True
+                        break
+                if earlier:
+                    continue
+                if count < found.shape[0]:
+                    found[count, 0], found[count, 1], found[count, 2] = q, i, distance
+                count += 1
     return count
 
 
