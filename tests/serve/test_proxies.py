@@ -92,7 +92,12 @@ class TestClamavMilter:
                 "OnInfected Reject\nRejectMsg found %v\nOnFail Defer\nAddHeader Replace\n"
             )
             milter = str(tmp_path / "milter.sock")
-            with started([program, "-c", str(conf)], lambda: answers_at(socket.AF_UNIX, milter)):
+
+            def is_ready() -> bool:  # it defers everything until clamd has answered its first question
+                asked = server.counters.commands["PING"] and not server.counters.active
+                return bool(asked) and answers_at(socket.AF_UNIX, milter)
+
+            with started([program, "-c", str(conf)], is_ready):
                 yield lambda content: decision_on(
                     milter, MAIL, b"--b\r\nContent-Type: image/png\r\n\r\n" + content + b"\r\n--b--\r\n"
                 )[0]

@@ -49,7 +49,7 @@ class Listener:
         self._sockets: list[tuple[socket.socket, asyncio.Task[None]]] = []
         self._paths: dict[str, os.stat_result] = {}
         self._open: dict[asyncio.Task[None], Wire] = {}
-        self._turning_away: set[asyncio.Task[None]] = set()
+        self._turning_away: dict[asyncio.Task[None], Wire] = {}
 
     def listen_tcp(self, host: str = "127.0.0.1", port: int = 0, *, allow: Sequence[str] = ()) -> int:
         """Listen on an address; returns the port. See `addresses` for what is refused."""
@@ -119,8 +119,8 @@ class Listener:
                 wire.close()
                 return
             telling = create(self._turn_away(wire))
-            self._turning_away.add(telling)
-            telling.add_done_callback(self._turning_away.discard)
+            self._turning_away[telling] = wire
+            telling.add_done_callback(lambda told: self._turning_away.pop(told).close())
             return
         task = create(self._serve(wire))
         self._open[task] = wire
@@ -137,7 +137,6 @@ class Listener:
             self._counters.timeouts += 1
         finally:
             self._counters.received_bytes += wire.received
-            wire.close()
 
     async def _turn_away(self, wire: Wire) -> None:
         try:
@@ -145,11 +144,9 @@ class Listener:
             await wire.finish(within_s=self._patience.linger_s)
         except (HungUp, TooSlow):
             pass
-        finally:
-            wire.close()
 
     def _over(self, task: asyncio.Task[None]) -> None:
-        del self._open[task]
+        self._open.pop(task).close()  # here, since a task that is cancelled before it starts closes nothing
         self._counters.active = len(self._open)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._counters.faults += 1
