@@ -157,8 +157,9 @@ def re_encoded(folders: list[Path], chosen: set[Path], prints: dict[Path, ImageP
 
 
 def compare(folder: Path, count: int) -> None:
-    every = [scaled(p, LONGEST / max(p.shape)) for _, p in pictures([folder])]
-    chosen = [every[k] for k in np.linspace(0, len(every) - 1, min(count, len(every))).astype(int)]
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    only = {paths[k] for k in np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int)}
+    chosen = [pixels for _, pixels in pictures([folder], only)]
     rng = np.random.default_rng(0)
     said: dict[tuple[str, str, str], Counter[str]] = {}
     for n, original in enumerate(chosen):
