@@ -22,7 +22,6 @@ LIMIT_S = 300  # wall clock: longer than that, only a bound is told
 METHODS = (
     ("jpeg_grid", "pyIFD CAGI, block grid", "pyIFD.CAGI", "CAGI"),
     ("jpeg_ghost", "pyIFD GHOST", "pyIFD.GHOST", "GHOST"),
-    ("noise_level", "pyIFD NOI5, noise level by PCA", "pyIFD.NOI5", "PCANoise"),
     ("demosaicing", "pyIFD CFA2", "pyIFD.CFA2", "CFA2"),
     ("copy_move", "pimage", "pimage.copy_move", "detect"),
 )

@@ -39,7 +39,7 @@ from board_panel import Board, HeadOf, Peers  # noqa: E402
 
 from assay import config  # noqa: E402
 from assay.bench import manifest, parquet  # noqa: E402
-from assay.bench.cells import AS_IS, Hands  # noqa: E402
+from assay.bench.cells import AS_IS, Hands, Row, Step, Task  # noqa: E402
 from assay.bench.manifest import Entry, Manifest  # noqa: E402
 from assay.bench.panel import Panel  # noqa: E402
 from assay.bench.peers import PEERS, Peer  # noqa: E402
@@ -63,7 +63,13 @@ PARTS = {
     "large": 0.4,
     "lossless": 0.4,
 }  # of as many forgeries of each kind as were asked for
-SHARES = {"pictures": 0.1, "forgeries": 0.35, "large": 0.5, "lossless": 0.3, "camera": 1.0}  # of the time left
+SHARES = {
+    "pictures": 0.45,
+    "forgeries": 0.5,
+    "large": 0.4,
+    "lossless": 0.4,
+    "camera": 1.0,
+}  # of the time left
 
 
 def drawn(entry: Entry, corpus: str, extra: int, seed: int) -> tuple[str, ...]:
@@ -117,6 +123,17 @@ class Kept(Hands):
         super().close()
 
 
+class TimeIsUp(Exception):
+    """A sample would have to be scored, and there is no time for it."""
+
+
+class Idle(Kept):
+    """Hands that score nothing: what is cached is still read."""
+
+    def work(self, task: Task) -> Iterator[Step | Row]:
+        raise TimeIsUp(task.entry.name)
+
+
 class Scorer:
     """Scores samples chunk by chunk, in processes that share a cache, as long as there is time."""
 
@@ -126,7 +143,8 @@ class Scorer:
         self._board, self._peers, self._work = board, peers, work
         self._seed, self._jobs, self._peers_each = asked.seed, asked.jobs, asked.peers_each
         self.extra = {"pictures": asked.launderings, "forgeries": asked.forged_launderings}
-        self._hands: dict[int, Kept] = {}  # of each panel
+        self._hands: dict[tuple[int, type[Kept]], Kept] = {}  # of each panel
+        self._late = False
         self._end = time.monotonic() + 60 * minutes if minutes else float("inf")
 
     def rows(self, name: str, corpus: Manifest, share: float = 1.0) -> tuple[list[Scored], int]:
@@ -152,6 +170,7 @@ class Scorer:
         finished = set()
         while not done.empty():
             finished.add(done.get())
+        self._late = True  # whatever is missing stays missing here
         taken = [(k, chunk) for k, chunk in enumerate(chunks) if k in finished]
         rows = [row for k, chunk in taken for row in self._scored(name, corpus, k, chunk)]
         count = sum(len(chunk) for _, chunk in taken)
@@ -159,11 +178,13 @@ class Scorer:
         return rows, count
 
     def _fill(self, name: str, corpus: Manifest, chunks: list[Any], end: float, done: Any) -> None:
-        """Score chunks into the cache until the time is up."""
+        """Score chunks into the cache until the time is up; from then on take those that are in it."""
         for n, (k, chunk) in enumerate(chunks):
-            if time.monotonic() > end:
-                break
-            self._scored(name, corpus, k, chunk)
+            self._late = time.monotonic() > end
+            try:
+                self._scored(name, corpus, k, chunk)
+            except TimeIsUp:
+                continue
             done.put(k)
             print(f"{name}: {n + 1} of {len(chunks)} chunks", flush=True)
         for hands in self._hands.values():
@@ -181,11 +202,16 @@ class Scorer:
                 own = tuple(e for e in chunk if way in drawn(e, name, extra, self._seed))
                 if own:
                     order = self.order(replace(corpus, entries=own), (way,), panel)
-                    rows += run(order, hands=self._kept).rows
+                    try:
+                        rows += run(order, hands=self._kept).rows
+                    except TimeIsUp:
+                        if panel is not self._peers:  # without peers a sample still counts
+                            raise
         return rows
 
     def _kept(self, panel: Panel, limits: Limits) -> Kept:
-        return self._hands.setdefault(id(panel), Kept(panel, limits))
+        made = Idle if self._late else Kept
+        return self._hands.setdefault((id(panel), made), made(panel, limits))
 
     def order(self, corpus: Manifest, ways: tuple[str, ...], panel: Panel) -> Order:
         return Order(

@@ -22,7 +22,6 @@ BUILT_IN = (
     "assay.evidence.detectors.jpeg_grid:JpegGrid",
     "assay.evidence.detectors.double_jpeg:DoubleJpeg",
     "assay.evidence.detectors.jpeg_ghost:JpegGhost",
-    "assay.evidence.detectors.noise_level:NoiseLevel",
     "assay.evidence.detectors.copy_move:CopyMove",
     "assay.evidence.detectors.demosaicing:Demosaicing",
     "assay.evidence.detectors.resampling:Resampling",
