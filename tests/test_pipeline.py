@@ -111,7 +111,8 @@ def test_a_decision_near_its_threshold_is_asked_again_of_saved_copies(
     screener: Screener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forged = _pasted()
-    assert screener.screen_bytes(forged, "pasted.png").verdict.stability is None  # far above the threshold
+    monkeypatch.setattr("assay.verdict.stability.NEAR", -1.0)  # nothing is near
+    assert screener.screen_bytes(forged, "pasted.png").verdict.stability is None
     monkeypatch.setattr("assay.verdict.stability.NEAR", 100.0)
     verdict = screener.screen_bytes(forged, "pasted.png").verdict
     assert [c.name for c in verdict.stability.copies] == [m.name for m in MILD]

@@ -35,7 +35,7 @@ def calibration_table(fitted: dict[str, Any], known: Calibration) -> str:
         for c in about["cells"]:
             low, high = c["knots"][0][1], c["knots"][-1][1]
             rows.append(
-                f"| {name} | {about['version']} | {c['size']} | {_quality(c['quality'])} | {c['method']}{', of all sizes' if c['all_sizes'] else ''} | {c['n_bona_fide']} / {c['n_fake']} "
+                f"| {name} | {about['version']} | {c['size']} | {_quality(c['quality'])} | {c['method']} | {c['n_bona_fide']} / {c['n_fake']} "
                 f"| {low:.1f} .. {high:.1f} | {_cost(c)} |"
             )
     rows += ["", "| size | JPEG quality | who spoke | bona fide sources | budget | threshold | realised false alarms, 90 % | found, per kind [90 %], n |", "|---|---|---|---|---|---|---|---|"]  # fmt: skip

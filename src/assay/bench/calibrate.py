@@ -1,7 +1,7 @@
 """Calibrate: from the scores of a bench run to calibration.json, score maps and the pools that thresholds are set on.
 
 Each source weighs the same, however many renditions of it there are. A detector's scores become LLRs by a map of their
-own for every size (where it has too few fakes, by one of all sizes) and, where that is clearly better, for ranges of JPEG quality: isotonic, or logistic in the score or
+own for every size and, where that is clearly better, for ranges of JPEG quality: isotonic, or logistic in the score or
 its logarithm, the one with the least freedom whose Cllr, on sources left out of bootstrap samples, is within one
 standard error of the best. All are cut at +- log(sources) and at what the counts at either end allow. The LLRs that
 thresholds are set on come from maps that never saw the source (cross-fitted, split by source).
@@ -56,13 +56,8 @@ class Column:
 
     def inside(self, size: int, quality: tuple[int, int]) -> Flags:
         """Rows under one condition."""
-        inside: Flags = (self.size == size) & self.within(quality)
-        return inside
-
-    def within(self, quality: tuple[int, int]) -> Flags:
-        """Rows of a range of JPEG quality, of any size."""
-        inside: Flags = (self.quality >= quality[0]) & (self.quality <= quality[1])
-        return inside
+        within: Flags = (self.size == size) & (self.quality >= quality[0]) & (self.quality <= quality[1])
+        return within
 
     def weights(self, chosen: Flags) -> Floats:
         """One for each source and class, shared by its renditions; shape (N,), zero outside of `chosen`."""
@@ -84,7 +79,6 @@ class Fitted:
     method: str
     cllr: float
     cllr_range: tuple[float, float]
-    pooled: bool = False  # made of all sizes, since this one has too few fakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,37 +187,22 @@ def fit_column(column: Column, seed: int, replicates: int) -> list[Fitted]:
     """Fit one detector under every condition that has sources enough, narrow conditions first."""
     found = []
     for size in range(len(SIZES)):
-        wide, pooled = _learned_on(column, size, EVERY)
-        if wide is None:
+        wide = column.learns & column.inside(size, EVERY)
+        counts = column.sources(wide)
+        if min(counts) < LEAST:
             continue
         draws = _draws(column, wide, seed, replicates)
-        everywhere = _draws(column, column.learns, seed, replicates)
         chosen, costs = _choose(column, wide, draws)
         for quality in QUALITIES:
-            narrow, borrowed = _learned_on(column, size, quality)
-            if narrow is None or bool((narrow == wide).all()):
+            narrow = column.learns & column.inside(size, quality)
+            if min(column.sources(narrow)) < LEAST or bool((narrow == wide).all()):
                 continue
-            own, own_costs = _choose(column, narrow, everywhere if borrowed else draws)
-            as_wide = left_out(column, wide, narrow, METHODS[chosen], everywhere if borrowed else draws)
+            own, own_costs = _choose(column, narrow, draws)
+            as_wide = left_out(column, wide, narrow, METHODS[chosen], draws)
             if _clearly_better(own_costs, as_wide):
-                found.append(_fitted(column, narrow, size, quality, own, own_costs, pooled=borrowed))
-        found.append(_fitted(column, wide, size, EVERY, chosen, costs, pooled=pooled))
+                found.append(_fitted(column, narrow, size, quality, own, own_costs))
+        found.append(_fitted(column, wide, size, EVERY, chosen, costs))
     return found
-
-
-def _learned_on(column: Column, size: int, quality: tuple[int, int]) -> tuple[Flags | None, bool]:
-    """Rows that a condition's map is made of: its own; those of all sizes where it has too few fakes; or None.
-
-    Thresholds are a size's own in any case: what a borrowed map costs is recall.
-    """
-    own = column.learns & column.inside(size, quality)
-    honest, fake = column.sources(own)
-    if min(honest, fake) >= LEAST:
-        return own, False
-    everywhere = column.learns & column.within(quality)
-    if honest < LEAST or min(column.sources(everywhere)) < LEAST:
-        return None, False
-    return everywhere, True
 
 
 def _draws(column: Column, chosen: Flags, seed: int, replicates: int) -> NDArray[np.int64]:
@@ -271,14 +250,7 @@ def _clearly_better(own: Floats, other: Floats) -> bool:
 
 
 def _fitted(
-    column: Column,
-    chosen: Flags,
-    size: int,
-    quality: tuple[int, int],
-    method: str,
-    costs: Floats,
-    *,
-    pooled: bool,
+    column: Column, chosen: Flags, size: int, quality: tuple[int, int], method: str, costs: Floats
 ) -> Fitted:
     known = costs[~np.isnan(costs)]
     middle = float(np.median(known)) if len(known) else math.nan
@@ -288,7 +260,6 @@ def _fitted(
         method,
         middle,
         (float(low), float(high)),
-        pooled,
     )
 
 
@@ -314,7 +285,7 @@ def cross_fitted(column: Column, fitted: Sequence[Fitted]) -> Floats:
         for f in reversed(fitted):  # the narrow ones, listed first, have the last word
             size = next(k for k, (name, _) in enumerate(SIZES) if name == f.cell.size)
             inside = column.inside(size, f.cell.quality)
-            learn = rest & (column.within(f.cell.quality) if f.pooled else inside)
+            learn = inside & rest
             if min(column.sources(learn)) == 0:
                 llrs[own & inside] = np.nan
                 continue
@@ -355,7 +326,6 @@ def _plain(f: Fitted) -> dict[str, Any]:
         "size": f.cell.size,
         "quality": list(f.cell.quality),
         "method": f.method,
-        "all_sizes": f.pooled,
         "n_bona_fide": f.cell.sources[0],
         "n_fake": f.cell.sources[1],
         "cllr": None if math.isnan(f.cllr) else round(f.cllr, 3),

@@ -177,7 +177,7 @@ def _by_share(rows: Sequence[Row], shares: Mapping[str, Shares]) -> Floats:
     weights = [
         size[_pool(r)] * shares[_pool(r)].get(Kind(r.kind), 0.0) / often[_pool(r), r.kind]
         if r.fake and r.kind
-        else 1.0
+        else float(not r.fake)
         for r in rows
     ]
     return np.array(weights)
