@@ -23,6 +23,7 @@ from assay.pipeline import Screener
 from assay.signatures import testfile as harmless
 from assay.testing import containers, images
 from assay.types import Action, Label, Outcome, Screening, Status, Why
+from assay.verdict.conformal import Threshold
 
 
 def known(sha256: str) -> str | None:
@@ -111,6 +112,10 @@ def test_a_decision_near_its_threshold_is_asked_again_of_saved_copies(
     screener: Screener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forged = _pasted()
+    # This test is about being asked again, not about where the shipped thresholds lie.
+    monkeypatch.setattr(
+        "assay.verdict.calibration.split_conformal", lambda *_: Threshold(1.0, 200, (0.0, 0.02))
+    )
     monkeypatch.setattr("assay.verdict.stability.NEAR", -1.0)  # nothing is near
     assert screener.screen_bytes(forged, "pasted.png").verdict.stability is None
     monkeypatch.setattr("assay.verdict.stability.NEAR", 100.0)
