@@ -142,18 +142,18 @@ class Resampling:
         halves = [self.sums(costs, fake=k) / self.sums(np.ones(costs.size), fake=k) for k in (False, True)]
         return self.estimate(value, (halves[0] + halves[1]) / 2, both=True, top=math.inf)
 
-    def ece(self, llrs: Floats, bins: int = 10, weights: Floats | None = None) -> Estimate:
+    def ece(self, llrs: Floats, bins: int = 10) -> Estimate:
         """ECE with the bins of the estimate kept; replicates scatter upwards, so the interval leans to larger ones."""
-        value = metrics.ece(llrs, self.fake, bins, weights)
+        value = metrics.ece(llrs, self.fake, bins)
         if not math.isfinite(value):
             return self._nothing()
         p = metrics.probability(llrs)
-        weights = metrics.balanced(self.fake, weights)
+        weights = np.where(self.fake, 1 / self.fake.sum(), 1 / (~self.fake).sum())
         place = metrics.bins_of(p, weights, bins)
-        inside = np.eye(int(place.max()) + 1)[place] * weights[:, None]
+        inside = np.eye(int(place.max()) + 1)[place]
         gap = np.zeros(())
         for label in (False, True):
-            n = self.sums(weights, fake=label)[:, None]
+            n = self.sums(np.ones(p.size), fake=label)[:, None]
             said = self.sums(inside * p[:, None], fake=label) / n
             seen = self.sums(inside, fake=label) / n if label else 0.0
             gap = gap + (said - seen) / 2

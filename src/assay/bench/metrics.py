@@ -248,13 +248,10 @@ class Reliability:
         return float((mass * np.abs(self.said - self.seen)).sum())
 
 
-def reliability(
-    llrs: Floats, fake: Flags, bins: int = 10, weights: Floats | None = None
-) -> Reliability | None:
+def reliability(llrs: Floats, fake: Flags, bins: int = 10) -> Reliability | None:
     """Compare probabilities at a prior of one half with what was true, in bins of about equal mass.
 
-    Both classes weigh one half in total, whatever their numbers are; rows of a class by `weights`, shape (N,), alike
-    by default. Equal probabilities share a bin.
+    Both classes weigh one half in total, whatever their numbers are. Equal probabilities share a bin.
 
     Returns
     -------
@@ -265,20 +262,12 @@ def reliability(
     if not fake.any() or fake.all():
         return None
     p = probability(llrs)
-    weights = balanced(fake, weights)
+    weights = np.where(fake, 1 / fake.sum(), 1 / (~fake).sum())
     place = bins_of(p, weights, bins)
     size = int(place.max()) + 1
     b, f = (_binned(place[k], weights[k], size) for k in (~fake, fake))
     total = b + f
     return Reliability(_binned(place, weights * p, size) / total, f / total, b, f)
-
-
-def balanced(fake: Flags, weights: Floats | None = None) -> Floats:
-    """Bring the weights of each class to a sum of 1; both must be there. Shape (N,)."""
-    w = np.ones(fake.size) if weights is None else np.asarray(weights, np.float64)
-    sums = np.where(fake, w[fake].sum(), w[~fake].sum())
-    scaled: Floats = w / sums
-    return scaled
 
 
 def bins_of(p: Floats, weights: Floats, bins: int) -> NDArray[np.intp]:
@@ -290,7 +279,7 @@ def bins_of(p: Floats, weights: Floats, bins: int) -> NDArray[np.intp]:
     return np.unique(numbers, return_inverse=True)[1][place]
 
 
-def ece(llrs: Floats, fake: Flags, bins: int = 10, weights: Floats | None = None) -> float:
+def ece(llrs: Floats, fake: Flags, bins: int = 10) -> float:
     """Expected calibration error of probabilities at a prior of one half; NaN without both classes.
 
     Mean over bins of equal mass of |mean probability - share of fakes|. It is never negative and above 0 even for
@@ -301,7 +290,7 @@ def ece(llrs: Floats, fake: Flags, bins: int = 10, weights: Floats | None = None
     M. P. Naeini, G. F. Cooper, M. Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning",
     AAAI 2015 (there with bins of equal width).
     """
-    found = reliability(llrs, fake, bins, weights)
+    found = reliability(llrs, fake, bins)
     return math.nan if found is None else found.ece
 
 
