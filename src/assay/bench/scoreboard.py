@@ -7,7 +7,6 @@ sources of other folds. So a row is judged as a new source would be by a calibra
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,7 @@ import numpy as np
 
 from assay.bench import groups, metrics
 from assay.bench.bootstrap import Estimate, Resampling
-from assay.bench.calibrate import LEAST, Calibrated, fold_of
+from assay.bench.calibrate import Calibrated, fold_of
 from assay.bench.metrics import Flags, Floats
 from assay.bench.rows import PEER, Row
 from assay.bench.table import interval_text
@@ -25,7 +24,7 @@ from assay.verdict import calibration as tables
 from assay.verdict.calibration import Calibration, pool_name
 from assay.verdict.conformal import split_conformal
 from assay.verdict.groups import Pool, read_pool
-from assay.verdict.mixture import Shares, mixed
+from assay.verdict.mixture import mixed
 
 BUDGET = 0.01  # false alarms
 REPLICATES = 500
@@ -40,7 +39,6 @@ class Judged:
     fused: float  # NaN: none spoke
     over: bool  # over the threshold of its group
     covered: bool  # its group has a threshold
-    weight: float = 1.0  # for calibration errors: kinds of fakes are mixed as LLRs assume
 
     @property
     def strongest(self) -> str | None:
@@ -67,18 +65,17 @@ def judge(found: Calibrated, budget: float = BUDGET) -> list[Judged]:
         others = [i for i, f in enumerate(folds) if f != fold]
         laid = groups.pools([rows[i] for i in others], llrs[others], names)
         pools[fold] = {name: read_pool(pool, found.scores.cards) for name, pool in laid.items()}
-    totals, shares = summed(found).tolist(), held(rows)
-    weights = _by_share(rows, shares).tolist()
+    totals = summed(found).tolist()
     limits: dict[tuple[object, ...], float | None] = {}
     judged = []
     for i, r in enumerate(rows):
         mine = {n: float(v) for n, v in zip(names, llrs[i].tolist(), strict=True) if not math.isnan(v)}
         key = (folds[i], r.context.media_family, r.context.size_bin, r.context.quality or 0, *sorted(mine))
         if key not in limits:
-            limits[key] = _limit(pools[folds[i]], r, sorted(mine), known, shares, budget)
+            limits[key] = _limit(pools[folds[i]], r, sorted(mine), known, budget)
         fused, limit = totals[i], limits[key]
         reached = limit is not None and fused >= limit
-        judged.append(Judged(r, mine, fused, reached, limit is not None, weights[i]))
+        judged.append(Judged(r, mine, fused, reached, limit is not None))
     return judged
 
 
@@ -87,14 +84,13 @@ def _limit(
     r: Row,
     panel: Sequence[str],
     known: Calibration,
-    shares: Mapping[str, Shares],
     budget: float,
 ) -> float | None:
     pool = pools.get(pool_name(r.context.media_family, r.context.size_bin))
     if pool is None or not panel:
         return None
     caps = {f: known.cap(f) for f in pool.families}
-    group = pool.group(panel, r.context.quality or 0, caps, shares[_pool(r)])
+    group = pool.group(panel, r.context.quality or 0, caps, known.shares[r.context.media_family])
     threshold = None if group is None else split_conformal(group.bona_fide, budget)
     return None if threshold is None else threshold.value
 
@@ -133,7 +129,6 @@ def figures(
     fake = np.array([j.row.fake for j, _ in pairs], bool)
     again = Resampling([j.row.source for j, _ in pairs], fake, replicates=REPLICATES)
     over = np.array([j.over for j, _ in pairs], bool)
-    weights = np.array([j.weight for j, _ in pairs])
     nothing = Estimate(math.nan, math.nan, math.nan, 0, 0)
     return Figures(
         auc=again.auc(values),
@@ -141,46 +136,14 @@ def figures(
         found=again.share(over, fake=True),
         false_alarms=again.share(over, fake=False),
         cllr=again.cllr(values) if calibrated else nothing,
-        ece=again.ece(values, weights=weights) if calibrated and weights[fake].any() else nothing,
+        ece=again.ece(values) if calibrated else nothing,
         rows=(int((~fake).sum()), int(fake.sum())),
         sources=(again.sources(fake=False), again.sources(fake=True)),
     )
 
 
-def held(rows: Sequence[Row]) -> dict[str, Shares]:
-    """Shares of the kinds that these rows hold, brought to 1 for every pool (medium and size): LLRs are about those alone.
-
-    A kind of which a pool has fewer than `LEAST` sources is not held there.
-    """
-    sources: dict[tuple[str, str], set[str]] = {}
-    for r in rows:
-        if r.fake and r.kind:
-            sources.setdefault((_pool(r), r.kind), set()).add(r.source)
-    known = tables.unfitted().shares
-    found: dict[str, Shares] = {}
-    for name in sorted({_pool(r) for r in rows}):
-        shares = {
-            k: v for k, v in known[name.split("/")[0]].items() if len(sources.get((name, k), ())) >= LEAST
-        }
-        found[name] = {k: v / math.fsum(shares.values()) for k, v in shares.items()}
-    return found
-
-
 def _pool(r: Row) -> str:
     return pool_name(r.context.media_family, r.context.size_bin)
-
-
-def _by_share(rows: Sequence[Row], shares: Mapping[str, Shares]) -> Floats:
-    """Weigh fakes so that each kind has its share among those of a pool: LLRs are of that mixture. Shape (R,)."""
-    often = Counter((_pool(r), r.kind) for r in rows if r.fake)
-    size = Counter(_pool(r) for r in rows if r.fake)
-    weights = [
-        size[_pool(r)] * shares[_pool(r)].get(Kind(r.kind), 0.0) / often[_pool(r), r.kind]
-        if r.fake and r.kind
-        else float(not r.fake)
-        for r in rows
-    ]
-    return np.array(weights)
 
 
 def fused(j: Judged) -> float:
@@ -194,19 +157,19 @@ def by_detector(name: str) -> Callable[[Judged], float]:
 
 
 def detectors_table(judged: Sequence[Judged], found: Calibrated) -> Iterator[str]:
-    """Panel, detectors and peers, each where it spoke: all fakes, and those of the kinds that it claims."""
-    yield "| | AUC, all fakes | AUC, kinds that it claims | TPR at 1 % FPR, those kinds | Cllr, bits | ECE | bona fide / fake rows (sources) |"
+    """Panel, detectors and peers, each where it spoke: all fakes, and those of the kinds that its LLRs are about."""
+    yield "| | AUC, all fakes | AUC, kinds that it claims | TPR at 1 % FPR, those kinds | Cllr, those kinds, bits | ECE, those kinds | bona fide / fake rows (sources) |"
     yield "|---|---|---|---|---|---|---|"
     peers = sorted({n for j in judged for n in j.row.scores if n.startswith(PEER)})
     for name in ("panel", *found.detectors, *peers):
         value = fused if name == "panel" else by_detector(name)
         claims = set(found.scores.cards[name]["claims"]) if name in found.detectors else set()
         own = [j for j in judged if not j.row.fake or not claims or j.row.kind in claims]
-        every = figures(judged, value, calibrated=not name.startswith(PEER))
-        claimed = figures(own, value, calibrated=False)
+        every = figures(judged, value, calibrated=False)
+        claimed = figures(own, value, calibrated=not name.startswith(PEER))
         yield (
             f"| {name} | {interval_text(every.auc)} | {interval_text(claimed.auc)} | {interval_text(claimed.tpr)} "
-            f"| {interval_text(every.cllr)} | {interval_text(every.ece)} | {counts(every)} |"
+            f"| {interval_text(claimed.cllr)} | {interval_text(claimed.ece)} | {counts(every)} |"
         )
 
 
@@ -308,7 +271,6 @@ def contributions(found: Calibrated, chosen: Callable[[Row], bool] = lambda _: T
 def summed(found: Calibrated, without: str = "") -> Floats:
     """Fuse every row, in nats; NaN where nobody that is left spoke. Shape (R,)."""
     known, rows = tables.unfitted(), found.scores.rows
-    shares = held(rows)
     left = [k for k, d in enumerate(found.detectors) if d != without]
     families = [str(found.scores.cards[found.detectors[k]]["family"]) for k in left]
     claims = [frozenset(map(Kind, found.scores.cards[found.detectors[k]]["claims"])) for k in left]
@@ -318,7 +280,9 @@ def summed(found: Calibrated, without: str = "") -> Floats:
     for name in sorted(set(pools[spoke].tolist())):
         own = spoke & (pools == name)
         llrs = np.nan_to_num(found.llrs[own][:, left])
-        total[own] = mixed(llrs, families, claims, {f: known.cap(f) for f in families}, shares[name])
+        total[own] = mixed(
+            llrs, families, claims, {f: known.cap(f) for f in families}, known.shares[name.split("/")[0]]
+        )
     return total
 
 

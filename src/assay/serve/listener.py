@@ -46,7 +46,7 @@ class Listener:
         self._counters = counters
         self._refusal = refusal
         self._most = most_connections
-        self._sockets: list[tuple[socket.socket, asyncio.Task[None]]] = []
+        self._sockets: dict[socket.socket, asyncio.TimerHandle | None] = {}  # and the end of its pause
         self._paths: dict[str, os.stat_result] = {}
         self._open: dict[asyncio.Task[None], Wire] = {}
         self._turning_away: dict[asyncio.Task[None], Wire] = {}
@@ -66,9 +66,11 @@ class Listener:
 
     async def stop(self, grace_s: float = 10.0) -> None:
         """Accept no more, end what is idle, let what is under way finish for `grace_s` seconds, then cut it off."""
-        for listening, task in self._sockets:
-            task.cancel()
-            await asyncio.wait({task})
+        loop = asyncio.get_running_loop()
+        for listening, pause in self._sockets.items():
+            if pause is not None:
+                pause.cancel()
+            loop.remove_reader(listening)
             listening.close()
         self._sockets.clear()
         for path, made in self._paths.items():
@@ -91,20 +93,24 @@ class Listener:
                 task.cancel()
 
     def _accept_on(self, listening: socket.socket, allowed: tuple[Network, ...]) -> None:
-        task = asyncio.get_running_loop().create_task(self._accept(listening, allowed))
-        self._sockets.append((listening, task))
+        # A callback, no task: cancelling one that waits for a connection may lose the one that has just come.
+        self._sockets[listening] = None
+        asyncio.get_running_loop().add_reader(listening, self._accept, listening, allowed)
 
-    async def _accept(self, listening: socket.socket, allowed: tuple[Network, ...]) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, address = await loop.sock_accept(listening)
-            except OSError as e:  # out of descriptors; a client that is gone already
-                log.warning("a connection could not be accepted: %s", e.strerror)
-                await asyncio.sleep(PAUSE_S)
-                continue
-            peer = "unix" if listening.family == socket.AF_UNIX else str(address[0])
-            self._admit(Wire(connection, self._patience, peer), allowed)
+    def _accept(self, listening: socket.socket, allowed: tuple[Network, ...]) -> None:
+        try:
+            connection, address = listening.accept()
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as e:  # out of descriptors; a client that is gone already
+            log.warning("a connection could not be accepted: %s", e.strerror)
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(listening)
+            self._sockets[listening] = loop.call_later(PAUSE_S, self._accept_on, listening, allowed)
+            return
+        connection.setblocking(False)
+        peer = "unix" if listening.family == socket.AF_UNIX else str(address[0])
+        self._admit(Wire(connection, self._patience, peer), allowed)
 
     def _admit(self, wire: Wire, allowed: tuple[Network, ...]) -> None:
         self._counters.connections += 1
