@@ -85,6 +85,11 @@ class Records:
 
         A screening whose id is stored already replaces it, so that a repeated step changes nothing.
         """
+        with self.database.write() as connection:
+            self.add_within(connection, screenings)
+
+    def add_within(self, connection: Connection, screenings: Iterable[Screening]) -> None:
+        """Do as `add` does, in the caller's transaction."""
         flat = {s.sample.id: s for outer in screenings for s in _with_children(outer)}
         rows = [(self._encode(s), s) for s in flat.values()]
         parents = [_record_row(document, s) for document, s in rows]
@@ -92,14 +97,13 @@ class Records:
         digests = [_digest_row(s.sample.id, s.sample.sha256) for _, s in rows if s.sample.sha256]
         if not rows:
             return
-        with self.database.write() as connection:
-            for ids in _batches(list(flat)):
-                connection.execute(records.delete().where(records.c.id.in_(ids)))
-            connection.execute(records.insert(), parents)
-            if evidence:
-                connection.execute(findings.insert(), evidence)
-            if digests:
-                connection.execute(fingerprints.insert(), digests)
+        for ids in _batches(list(flat)):
+            connection.execute(records.delete().where(records.c.id.in_(ids)))
+        connection.execute(records.insert(), parents)
+        if evidence:
+            connection.execute(findings.insert(), evidence)
+        if digests:
+            connection.execute(fingerprints.insert(), digests)
 
     def fingerprint(self, record_id: str, kind: str, values: Sequence[bytes]) -> None:
         """Replace the fingerprints of one kind that belong to a record."""

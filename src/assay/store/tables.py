@@ -24,7 +24,7 @@ from sqlalchemy import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-REVISION = "0001"  # the newest migration; a database with a higher number belongs to a newer program
+REVISION = "0003"  # the newest migration; a database with a higher number belongs to a newer program
 
 
 class Moment(TypeDecorator[datetime]):
@@ -98,6 +98,99 @@ fingerprints = Table(
     Column("position", Integer, primary_key=True),  # several of one kind: frames, windows
     Column("value", LargeBinary, nullable=False),
     Index(None, "kind", "value"),
+)
+
+jobs = Table(  # samples that were admitted and wait for their verdict, or got it lately
+    "jobs",
+    metadata,
+    Column("id", String(64), primary_key=True),  # of the sample, and of the record that it becomes
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("size", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("declared_type", Text),
+    Column("source", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("submitted_at", Moment, nullable=False),
+    Column("started_at", Moment),
+    Column("finished_at", Moment),
+    Column("attempts", Integer, nullable=False),
+    Column("executor", Text),
+    Column("fence", Integer, nullable=False),  # rises with every claim: who holds an older one writes nothing
+    Column(
+        "leased_until", Moment
+    ),  # running: until then nobody else takes it; queued: not yet to be queued again
+    Index(None, "state", "leased_until"),
+)
+
+api_keys = Table(  # who may use the gateway's HTTP API; the token itself is stored nowhere
+    "api_keys",
+    metadata,
+    Column("id", String(16), primary_key=True),  # the public part of the token, behind "assay_"
+    Column(
+        "digest", String(64), nullable=False
+    ),  # SHA-256 of the whole token: 256 random bits need no slow hash
+    Column("name", Text, nullable=False),
+    Column("scopes", Text, nullable=False),  # blanks between them
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("revoked_at", Moment),
+    Column("used_at", Moment),  # last, to the minute
+    Column("per_minute", Integer),  # requests; null: as configured
+    Column("per_day", Integer),  # samples; null: as configured
+)
+
+key_usage = Table(
+    "key_usage",
+    metadata,
+    Column("key_id", String(16), primary_key=True),
+    Column("day", String(10), primary_key=True),  # UTC
+    Column("samples", Integer, nullable=False),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("key_id", String(16), index=True),  # whose samples it tells of; null: of all
+    Column("url", Text, nullable=False),
+    Column("secret", Text, nullable=False),  # both sides must have it to sign
+    Column("events", Text, nullable=False),  # blanks between them
+    Column("created_at", Moment, nullable=False),
+    Column("failing_since", Moment),
+    Column("disabled_at", Moment),
+)
+
+deliveries = Table(  # the outbox: a row is written in the transaction that records its verdict
+    "deliveries",
+    metadata,
+    Column("id", String(64), primary_key=True),  # the header webhook-id: receivers drop what they know
+    Column("webhook_id", ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("sample_id", String(64), nullable=False, index=True),
+    Column("event", String(32), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("due_at", Moment, index=True),  # null: over, one way or the other
+    Column("attempts", Integer, nullable=False),
+    Column("delivered_at", Moment),
+    Column("failure", Text, nullable=False),
+)
+
+uploads = Table(  # ids that were promised to a client before its bytes came (Reality Defender's way)
+    "uploads",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("key_id", String(16), nullable=False),
+    Column("name", Text, nullable=False),  # emptied as soon as the sample is there
+    Column("created_at", Moment, nullable=False),
+    Column("job_id", String(64), index=True),
+)
+
+secrets = Table(  # what the gateway signs its own addresses with
+    "secrets",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )
 
 known_digests = Table(

@@ -1,0 +1,254 @@
+"""Jobs: samples that were admitted, from the moment that their sender was told so until their verdict stands.
+
+This table is the truth; a queue only says who might take what next. Whoever works on a job holds a lease and a fencing
+token: a worker that slept while another took its job over finds that its token is old, and writes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from assay.store.tables import jobs, storable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy.engine import Connection, Row
+
+    from assay.store.database import Database
+
+LEASE = timedelta(seconds=30)  # of a claim; renewed every third of it
+UNSEEN = timedelta(seconds=60)  # a job that is queued and was not begun by then is queued again
+ATTEMPTS = 3  # a sample that ended so many workers is given up
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+
+
+class Priority(IntEnum):
+    """Who waits: a client, a person later, nobody. Lower numbers go first."""
+
+    INLINE = 1
+    DEEP = 5
+    BULK = 9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One admitted sample; its id is that of the sample and of the record that it becomes."""
+
+    id: str
+    sha256: str
+    size: int
+    name: str  # as declared; personal data
+    declared_type: str | None
+    source: str
+    priority: Priority
+    state: State
+    submitted_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to finish a job, as long as nobody holds a newer one."""
+
+    job: Job
+    executor: str
+    fence: int
+
+
+class Overtaken(Exception):
+    """Another worker has taken the job over: whatever this one found is not written."""
+
+
+class Jobs:
+    """The jobs of one database. Every method is one short transaction, or takes part in the caller's."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def add(self, job: Job) -> None:
+        with self.database.write() as connection:
+            self.add_within(connection, job)
+
+    @staticmethod
+    def add_within(connection: Connection, job: Job) -> None:
+        connection.execute(
+            jobs.insert().values(
+                id=job.id,
+                sha256=job.sha256,
+                size=job.size,
+                name=storable(job.name),
+                declared_type=job.declared_type,
+                source=storable(job.source),
+                priority=int(job.priority),
+                state=str(job.state),
+                submitted_at=job.submitted_at,
+                started_at=job.started_at,
+                finished_at=job.finished_at,
+                attempts=job.attempts,
+                fence=0,
+                leased_until=job.submitted_at + UNSEEN,
+            )
+        )
+
+    def find(self, job_id: str) -> Job | None:
+        with self.database.read() as connection:
+            row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).first()
+        return None if row is None else _job(row)
+
+    def waiting(self, *, at_most: Priority = Priority.BULK) -> int:
+        """Count jobs that are not done, of this urgency or a higher one."""
+        query = sa.select(sa.func.count()).where(
+            jobs.c.state != str(State.DONE), jobs.c.priority <= int(at_most)
+        )
+        with self.database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def claim(self, job_id: str, executor: str, now: datetime | None = None) -> Claim | None:
+        """Take a job that nobody works on; None if it is done, gone, or leased by another."""
+        moment = now or datetime.now(UTC)
+        free = (jobs.c.state == str(State.QUEUED)) | (
+            (jobs.c.state == str(State.RUNNING)) & (jobs.c.leased_until < moment)
+        )
+        with self.database.write() as connection:
+            taken = connection.execute(
+                jobs.update()
+                .where(jobs.c.id == job_id, free)
+                .values(
+                    state=str(State.RUNNING),
+                    executor=executor,
+                    fence=jobs.c.fence + 1,
+                    attempts=jobs.c.attempts + 1,
+                    started_at=sa.func.coalesce(
+                        jobs.c.started_at, sa.literal(moment, jobs.c.started_at.type)
+                    ),
+                    leased_until=moment + LEASE,
+                )
+            )
+            if not taken.rowcount:
+                return None
+            row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).one()
+            return Claim(_job(row), executor, row.fence)
+
+    def renew(self, claims: Iterable[Claim], now: datetime | None = None) -> set[str]:
+        """Lengthen leases; returns the ids of those that are still ours."""
+        moment, ours = now or datetime.now(UTC), set()
+        with self.database.write() as connection:
+            for claim in claims:
+                done = connection.execute(
+                    jobs.update().where(_held(claim)).values(leased_until=moment + LEASE)
+                )
+                ours |= {claim.job.id} if done.rowcount else set()
+        return ours
+
+    @staticmethod
+    def finish(connection: Connection, claim: Claim, now: datetime | None = None) -> None:
+        """Mark a job as done, in the transaction that records its verdict.
+
+        Raises
+        ------
+        Overtaken
+            If another worker took it meanwhile; the caller's transaction must be rolled back.
+        """
+        moment = now or datetime.now(UTC)
+        done = connection.execute(
+            jobs.update()
+            .where(_held(claim))
+            .values(state=str(State.DONE), finished_at=moment, leased_until=None)
+        )
+        if not done.rowcount:
+            raise Overtaken(claim.job.id)
+
+    def give_back(self, claim: Claim) -> None:
+        """Queue a job again that was begun and shall not be finished here: a worker that is stopped in good order."""
+        with self.database.write() as connection:
+            connection.execute(
+                jobs.update()
+                .where(_held(claim))
+                .values(
+                    state=str(State.QUEUED),
+                    attempts=jobs.c.attempts - 1,
+                    leased_until=datetime.now(UTC) - UNSEEN,
+                )
+            )
+
+    def expire(self, executors: Iterable[str]) -> None:
+        """End the leases of executors that are known to be dead."""
+        with self.database.write() as connection:
+            connection.execute(
+                jobs.update()
+                .where(jobs.c.state == str(State.RUNNING), jobs.c.executor.in_(list(executors)))
+                .values(leased_until=datetime.now(UTC) - LEASE)
+            )
+
+    def executors(self) -> set[str]:
+        """Name everyone who holds a job."""
+        query = sa.select(jobs.c.executor).where(jobs.c.state == str(State.RUNNING)).distinct()
+        with self.database.read() as connection:
+            return {str(name) for name in connection.execute(query).scalars()}
+
+    def overdue(self, most: int = 500, now: datetime | None = None) -> list[tuple[Job, int]]:
+        """Name jobs whose lease or patience has run out, with their fences; each is put off, so that one reaper gets it."""
+        moment = now or datetime.now(UTC)
+        late = (jobs.c.state != str(State.DONE)) & (jobs.c.leased_until < moment)
+        query = sa.select(jobs).where(late).order_by(jobs.c.priority, jobs.c.submitted_at).limit(most)
+        with self.database.write() as connection:
+            rows = connection.execute(query).all()
+            waiting = [row.id for row in rows if row.state == str(State.QUEUED)]
+            if waiting:
+                connection.execute(
+                    jobs.update().where(jobs.c.id.in_(waiting)).values(leased_until=moment + UNSEEN)
+                )
+        return [(_job(row), int(row.fence)) for row in rows]
+
+    def unfinished(self, ids: Iterable[str]) -> set[str]:
+        """Tell which of these are not done."""
+        wanted = list(ids)
+        found: set[str] = set()
+        with self.database.read() as connection:
+            for start in range(0, len(wanted), 500):
+                query = sa.select(jobs.c.id).where(
+                    jobs.c.id.in_(wanted[start : start + 500]), jobs.c.state != str(State.DONE)
+                )
+                found |= {str(i) for i in connection.execute(query).scalars()}
+        return found
+
+    def prune(self, before: datetime) -> int:
+        """Remove jobs that were done before a moment; their records stay."""
+        with self.database.write() as connection:
+            return connection.execute(
+                jobs.delete().where(jobs.c.state == str(State.DONE), jobs.c.finished_at < before)
+            ).rowcount
+
+
+def _held(claim: Claim) -> sa.ColumnElement[bool]:
+    return (jobs.c.id == claim.job.id) & (jobs.c.state == str(State.RUNNING)) & (jobs.c.fence == claim.fence)
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(
+        id=row.id,
+        sha256=row.sha256,
+        size=row.size,
+        name=row.name,
+        declared_type=row.declared_type,
+        source=row.source,
+        priority=Priority(row.priority),
+        state=State(row.state),
+        submitted_at=row.submitted_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        attempts=row.attempts,
+    )

@@ -1,0 +1,175 @@
+"""Samples that wait for their verdict: one file (or object) a job, durable before its sender is answered, gone after."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assay.errors import StoreError
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+CHUNK = 1 << 20
+PREFIX = "waiting/"
+
+
+class Waiting:
+    """What waits, in one folder of this machine or in any obstore store that all workers reach.
+
+    Parameters
+    ----------
+    place : Path or ObjectStore
+        A folder is made on first use, for its owner only.
+    """
+
+    def __init__(self, place: Path | ObjectStore) -> None:
+        self.folder = place if isinstance(place, Path) else None
+        self._place = place
+
+    def put(self, job_id: str, descriptor: int) -> None:
+        """Keep the bytes behind a descriptor under a job's id; they are on the disk when this returns.
+
+        Raises
+        ------
+        StoreError
+            If the disk is full or the store cannot be reached; nothing half-written stays.
+        """
+        with _explained(self):
+            if self.folder is not None:
+                self._write(_checked(job_id), descriptor)
+            else:
+                import obstore
+
+                obstore.put(self._place, PREFIX + _checked(job_id), _chunks(descriptor))  # type: ignore[arg-type]
+
+    @contextmanager
+    def open(self, job_id: str) -> Iterator[int]:
+        """Open what waits, read-only; an object is brought to a nameless local file first.
+
+        Raises
+        ------
+        StoreError
+            If it is not there (``not_found``) or cannot be read.
+        """
+        with _explained(self):
+            descriptor = self._local(_checked(job_id)) if self.folder else self._fetched(_checked(job_id))
+        try:
+            yield descriptor
+        finally:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def remove(self, job_id: str) -> None:
+        """Remove what waited; nothing happens if it is gone already."""
+        import obstore
+
+        with _explained(self):
+            if self.folder is not None:
+                (self.folder / _checked(job_id)).unlink(missing_ok=True)
+                return
+            with contextlib.suppress(FileNotFoundError):
+                obstore.delete(self._place, PREFIX + _checked(job_id))  # type: ignore[arg-type]
+
+    def ids(self, older_than_s: float, now: float) -> list[str]:
+        """Name what has been waiting for longer than so many seconds, half-written leftovers among it."""
+        with _explained(self):
+            return [name for name, at in self._listed() if now - at > older_than_s]
+
+    def _listed(self) -> Iterator[tuple[str, float]]:
+        import obstore
+
+        if self.folder is None:
+            for batch in obstore.list(self._place, prefix=PREFIX):  # type: ignore[arg-type]
+                for meta in batch:
+                    yield meta["path"].removeprefix(PREFIX), meta["last_modified"].timestamp()
+            return
+        if not self.folder.is_dir():
+            return
+        for entry in os.scandir(self.folder):
+            with contextlib.suppress(FileNotFoundError):
+                found = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(found.st_mode):
+                    yield entry.name, found.st_mtime
+
+    def _write(self, name: str, descriptor: int) -> None:
+        assert self.folder is not None
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        staged = self.folder / f"{name}.part"
+        target = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            for piece in _chunks(descriptor):
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(target, view) :]
+            os.fsync(target)
+            os.rename(staged, self.folder / name)
+        except BaseException:
+            staged.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(target)
+        _sync(self.folder)
+
+    def _local(self, name: str) -> int:
+        assert self.folder is not None
+        return os.open(self.folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def _fetched(self, name: str) -> int:
+        import obstore
+
+        with tempfile.TemporaryFile() as file:
+            for piece in obstore.get(self._place, PREFIX + name).stream(min_chunk_size=CHUNK):  # type: ignore[arg-type]
+                file.write(piece)
+            file.flush()
+            return os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+class _explained:  # noqa: N801 - used like a function
+    def __init__(self, waiting: Waiting) -> None:
+        self._name = str(waiting.folder or "the object store")
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        import obstore
+
+        if isinstance(error, FileNotFoundError):
+            raise StoreError("what waited is gone", code="not_found") from error
+        if isinstance(error, OSError | obstore.exceptions.BaseError):
+            text = str(error).splitlines()[0] if str(error) else type(error).__name__
+            full = getattr(error, "errno", None) == 28 or "os error 28" in str(error)
+            raise StoreError(
+                f"samples cannot wait in {self._name}: {text}",
+                code="store_full" if full else "store_media",
+                hint="free space on the disk" if full else "check the store's owner, mode and disk",
+            ) from error
+
+
+def _checked(job_id: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{32}(\.part)?", job_id):
+        raise StoreError(f"{job_id!r} is not the id of a job", code="not_found")
+    return job_id
+
+
+def _chunks(descriptor: int) -> Iterator[bytes]:
+    offset = 0
+    while piece := os.pread(descriptor, CHUNK, offset):
+        offset += len(piece)
+        yield piece
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
