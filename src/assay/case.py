@@ -14,6 +14,8 @@ from assay.media.identify import UNKNOWN, family_of
 from assay.media.jail.arena import read_arena
 from assay.media.quality import estimated_quality
 from assay.media.views import Container
+from assay.signatures.library import Library
+from assay.traces import Tracer
 from assay.types import Action, Decision, Evidence, Preview, Rescored, Sample, Screening, Status
 
 # What reading an answer raises that is not of the form that a decoder of ours gives.
@@ -42,6 +44,7 @@ class Case:
     size_px: tuple[int, int] | None = None
     duration_s: float | None = None
     unread: list[str] = field(default_factory=list)  # what was not looked at, in words
+    tracer: Tracer = field(default_factory=lambda: Tracer(Library()))
 
     def note(self, packed: Packed) -> None:
         """Keep what the report needs of a decoded view: warnings, the upright size, small pictures."""

@@ -38,7 +38,9 @@ from assay.ingest.budget import Budget
 from assay.media.decoder import Decoder, Packed, decoder
 from assay.media.identify import declared_type, family_of, identify, lies
 from assay.rescoring import rescore
-from assay.signatures import digests, testfile
+from assay.signatures import digests, matching, testfile
+from assay.signatures.library import Library
+from assay.traces import Tracer
 from assay.types import (
     Finding,
     Label,
@@ -73,6 +75,8 @@ class Screener:
         What the operator decided.
     known
         Looks up a SHA-256: "known_fake", "known_original" or None.
+    library
+        The signatures in force; asked once for each sample, so that a newer library counts from the next one on.
     trust
         PEM bundles of certificate authorities whose credentials count: "capture" and "editor".
     source
@@ -87,6 +91,7 @@ class Screener:
         *,
         jobs: int | None = None,
         known: Callable[[str], str | None] = lambda _: None,
+        library: Callable[[], Library] = Library,
         trust: dict[str, str] | None = None,
         source: str = "",
         zygotes: Zygotes | None = None,
@@ -94,6 +99,7 @@ class Screener:
         self.settings = settings
         self.jobs = jobs or settings.jobs or len(os.sched_getaffinity(0))
         self._known = known
+        self._library = library
         self._trust = trust or {}
         self._source = source
         self._stopping = threading.Event()
@@ -168,7 +174,7 @@ class Screener:
             yield screening
 
     def screen_path(self, path: str, done: Done | None = None) -> Screening:
-        return self._screen_file(Found(path), done or _unchanged) or self._unread(path, STOPPED)
+        return self._screen_file(Found(path), done or _unchanged) or self.unread(path, STOPPED)
 
     def screen_stream(self, stream: BinaryIO | None, name: str, done: Done = _unchanged) -> Screening:
         """Screen what a stream holds; None is a standard input that is closed."""
@@ -176,14 +182,14 @@ class Screener:
             with admit_stream(stream, name, self.settings.limits.size_bytes) as arrival:
                 return done(self.screen(arrival), arrival)
         except SampleError as e:
-            return done(self._unread(name, e), None)
+            return done(self.unread(name, e), None)
 
     def screen_bytes(self, data: bytes, name: str) -> Screening:
         try:
             with admit_bytes(data, name, self.settings.limits.size_bytes) as arrival:
                 return self.screen(arrival)
         except SampleError as e:
-            return self._unread(name, e)
+            return self.unread(name, e)
 
     def _screen_found(self, found: Found, done: Done) -> Screening | None:
         """Screen one sample of a batch; None if `stop` was called before it was finished."""
@@ -209,31 +215,42 @@ class Screener:
                     screening = dataclasses.replace(screening, warnings=(*screening.warnings, moved))
                 return done(screening, arrival)
         except SampleError as e:
-            return None if self._stopping.is_set() else done(self._unread(found.path, e), None)
+            return None if self._stopping.is_set() else done(self.unread(found.path, e), None)
 
-    def _unread(self, path: str, e: SampleError, *, parent: str | None = None) -> Screening:
+    def unread(self, path: str, e: SampleError, *, sample_id: str = "", parent: Sample | None = None) -> Screening:
+        """Decide on what could not even be opened."""
         kind = "application/octet-stream"
-        sample = Sample(uuid.uuid4().hex, "", 0, kind, declared_type(path), _now(), self._source, parent)
+        source, inside = (parent.source, parent.id) if parent else (self._source, None)
+        sample = Sample(sample_id or uuid.uuid4().hex, "", 0, kind, declared_type(path), _now(), source, inside)
         return self._troubled(sample, path, e)
 
     def screen(
-        self, arrival: Arrival, *, parent: str | None = None, depth: int = 0, budget: Budget | None = None
+        self,
+        arrival: Arrival,
+        *,
+        parent: str | None = None,
+        depth: int = 0,
+        budget: Budget | None = None,
+        sample_id: str = "",
+        source: str | None = None,
     ) -> Screening:
         """Examine one admitted sample and all that it carries; decide on it."""
         limits = self.settings.limits
+        source = self._source if source is None else source
         sample = Sample(
-            id=uuid.uuid4().hex,
+            id=sample_id or uuid.uuid4().hex,
             sha256=arrival.sha256,
             size=arrival.size,
             media_type=identify(arrival.head, arrival.tail, arrival.size),
             declared_type=declared_type(arrival.path),
             received_at=_now(),
-            source=self._source,
+            source=source,
             parent=parent,
         )
         case = Case(
             sample, arrival.path, arrival, depth, budget or Budget(limits.members, limits.unpacked_bytes)
         )
+        case.tracer = Tracer(self._library())
         readable = family_of(sample.media_type) != "other"  # else that is its trouble
         if readable and lies(sample.declared_type, sample.media_type):
             case.warnings.append(f"its name says {sample.declared_type}, its bytes are {sample.media_type}")
@@ -246,11 +263,17 @@ class Screener:
             trouble = malformed(e)
         except OSError as e:
             trouble = overtaxed(e)
+        finally:
+            case.tracer.close()
         return self._conclude(case, trouble)
 
     def _examine(self, case: Case) -> None:
+        library = case.tracer.library
         known = digests.known(
-            case.sample.sha256, lambda sha256: testfile.known(sha256) or self._known(sha256)
+            case.sample.sha256,
+            lambda sha256: (
+                testfile.known(sha256) or self._known(sha256) or matching.of_digest(library, sha256)
+            ),
         )
         if known is not None:
             case.evidence.append(known)
@@ -292,6 +315,7 @@ class Screener:
     def _examine_image(self, case: Case, worker: Decoder) -> None:
         with worker.image() as packed:
             case.note(packed)
+            case.tracer.picture(packed)
             more = int(packed.answer["frames"]) > 1
             names = self._readers("Image")
             answers = self._panel.examine(Request(packed.view, names, packed.arena_fd, packed.used))
@@ -343,6 +367,7 @@ class Screener:
         clips: Gathered = Gathered("window")
         for packed in self._windows(case, worker):
             case.note(packed)
+            case.tracer.window(packed)
             times = [float(f["time_s"]) for f in packed.view["frames"]]
             request = Request(packed.view, per_frame, packed.arena_fd, packed.used, each=True)
             frames.add(self._panel.examine(request), [(t, t) for t in times])
@@ -350,6 +375,7 @@ class Screener:
             if names:
                 request = dataclasses.replace(request, names=names, each=False)
                 clips.add(self._panel.examine(request), [(times[0], times[-1])])
+        case.tracer.close_clip()
         self._collect(case, frames.answers, frames.merge)
         self._collect(case, clips.answers, clips.merge)
 
@@ -364,11 +390,13 @@ class Screener:
             length = packed.view["samples"]["shape"][1] / packed.view["rate_hz"]
             span = (float(packed.view["start_s"]), float(packed.view["start_s"]) + length)
             end_s = span[1]
+            case.tracer.window(packed)
             names = self._readers("AudioClip")
             if names:
                 heard.add(
                     self._panel.examine(Request(packed.view, names, packed.arena_fd, packed.used)), [span]
                 )
+        case.tracer.close_sound()
         case.duration_s = case.duration_s or end_s
         self._collect(case, heard.answers, heard.merge)
         return True
@@ -410,10 +438,14 @@ class Screener:
                     raise member.problem
                 with admit_bytes(member.data, path, limits.size_bytes) as arrival:
                     child = self.screen(
-                        arrival, parent=case.sample.id, depth=case.depth + 1, budget=case.budget
+                        arrival,
+                        parent=case.sample.id,
+                        depth=case.depth + 1,
+                        budget=case.budget,
+                        source=case.sample.source,
                     )
             except SampleError as e:
-                child = self._unread(path, e, parent=case.sample.id)
+                child = self.unread(path, e, parent=case.sample)
             case.children.append(child)
 
     def _readers(self, view: str) -> tuple[str, ...]:
@@ -426,6 +458,7 @@ class Screener:
             case.cpu_s += answers.elapsed_s[name]
 
     def _conclude(self, case: Case, trouble: SampleError | None) -> Screening:
+        case.evidence += case.tracer.evidence
         verdict = fuse(
             case.evidence, context=self.context(case), settings=self.settings, rescored=case.rescored
         )
@@ -471,6 +504,7 @@ class Screener:
             duration_s=case.duration_s,
             preview=case.preview,
             quality=quality_of(case),
+            traces=case.tracer.traces(),
             children=tuple(case.children),
         )
 

@@ -243,6 +243,15 @@ class Screening:
     preview: Preview | None = field(default=None, compare=False)
     children: tuple[Screening, ...] = ()
     quality: int | None = None  # of a JPEG, estimated: kept in the record, since calibration depends on it
+    traces: Traces | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What the record keeps of a sample beside its findings, so that later questions need no sample."""
+
+    prints: Mapping[str, bytes] = field(default_factory=dict)  # format -> fingerprint (`signatures.prints`)
+    matched: tuple[tuple[str, str], ...] = ()  # signatures that it is near to: (list, id)
 
 
 @dataclass(frozen=True, slots=True)

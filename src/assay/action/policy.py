@@ -17,7 +17,7 @@ from assay.errors import ConfigError
 from assay.types import JSON, Action, Decision, Kind, Label, Problem, Status, Verdict
 
 TABLE = Path(__file__).with_name("policy.toml")
-MATCHERS = {"label", "kind", "disclosed", "problem", "status"}
+MATCHERS = {"label", "kind", "disclosed", "reason", "problem", "status"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Rule:
     label: tuple[Label, ...] = ()
     kind: Kind | None = None
     disclosed: bool | None = None
+    reason: tuple[str, ...] = ()
     problem: tuple[str, ...] = ()
     status: tuple[Status, ...] = ()
 
@@ -43,6 +44,8 @@ class Rule:
             return False
         if self.kind is not None and self.kind not in subject.kinds:
             return False
+        if self.reason and not _gives(subject, self.reason):
+            return False
         return self.disclosed is None or self.disclosed == (subject.disclosed is True)
 
 
@@ -52,6 +55,16 @@ class Policy:
 
     rules: tuple[Rule, ...]
     digest: str
+
+
+def _gives(verdict: Verdict, reasons: tuple[str, ...]) -> bool:
+    """Does any evidence of the verdict give one of these reasons?"""
+    return any(
+        fnmatchcase(f"{e.detector}.{r.code}", pattern)
+        for e in verdict.evidence
+        for r in e.finding.reasons
+        for pattern in reasons
+    )
 
 
 def decide(
@@ -111,6 +124,7 @@ def _rule(row: Mapping[str, Any]) -> Rule:
         label=tuple(Label(name) for name in row.get("label", ())),
         kind=Kind(row["kind"]) if "kind" in row else None,
         disclosed=row.get("disclosed"),
+        reason=tuple(row.get("reason", ())),
         problem=tuple(row.get("problem", ())),
         status=tuple(Status(name) for name in row.get("status", ())),
     )

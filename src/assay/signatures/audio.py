@@ -10,9 +10,9 @@ edge, and codecs change bits: so agreement is a rate of errors, about a half for
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,17 +67,62 @@ def audio_print(blocks: Iterable[Block]) -> AudioPrint | Reason:
         A reason of the code ``too_short``, ``too_even``, ``several_rates``, ``chromaprint`` (not installed) or
         ``chromaprint_failed``.
     """
-    following = iter(blocks)
-    first = next(following, None)
-    try:
-        items = _no_items() if first is None else chromaprint.raw_items(_mono(first, following), first[0])
-    except AssayError as e:
-        return Reason(e.code, f"It has no fingerprint: {e.message}. {e.hint}".strip())
-    if len(items) < LEAST:
-        return Reason("too_short", f"Under {LEAST * ITEM_S + 2.6:.0f} s of sound have no fingerprint.")
-    if len(np.unique(items)) < DISTINCT:
-        return Reason("too_even", "Its sound is too even for a fingerprint: silence, a tone or a hum.")
-    return AudioPrint(items)
+    with SoundPrinter() as printer:
+        for rate_hz, samples in blocks:
+            printer.feed(rate_hz, samples)
+        return printer.finish()
+
+
+class SoundPrinter:
+    """Fingerprints sound that comes window by window; close it, or use it as a context manager. Nothing is raised: what
+    goes wrong is the reason that there is no fingerprint."""
+
+    def __init__(self) -> None:
+        self._stream: chromaprint.Stream | None = None
+        self._rate_hz = 0
+        self._problem: Reason | None = None
+
+    def feed(self, rate_hz: int, samples: NDArray[np.float32]) -> None:
+        """Take the next samples (C, N), full scale 1."""
+        if self._problem is not None:
+            return
+        try:
+            if self._stream is None:
+                self._stream, self._rate_hz = chromaprint.Stream(rate_hz), rate_hz
+            elif rate_hz != self._rate_hz:
+                raise Failed("its sampling rate changes on the way", code="several_rates")
+            self._stream.feed(_mono(samples))
+        except AssayError as e:
+            self._problem = _no_print(e)
+
+    def finish(self) -> AudioPrint | Reason:
+        """The fingerprint of all that was fed, or why there is none."""
+        if self._problem is not None:
+            return self._problem
+        try:
+            items = _no_items() if self._stream is None else self._stream.finish()
+        except AssayError as e:
+            return _no_print(e)
+        if len(items) < LEAST:
+            return Reason("too_short", f"Under {LEAST * ITEM_S + 2.6:.0f} s of sound have no fingerprint.")
+        if len(np.unique(items)) < DISTINCT:
+            return Reason("too_even", "Its sound is too even for a fingerprint: silence, a tone or a hum.")
+        return AudioPrint(items)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _no_print(e: AssayError) -> Reason:
+    return Reason(e.code, f"It has no fingerprint: {e.message}. {e.hint}".strip())
 
 
 class Recordings:
@@ -170,13 +215,10 @@ def _longest(wrong: NDArray[np.uint8]) -> tuple[int, int] | None:
     return first, last - 1 + LEAST
 
 
-def _mono(first: Block, following: Iterable[Block]) -> Iterator[NDArray[np.int16]]:
-    """Average the channels and round to 16 bits, block by block."""
-    for rate_hz, samples in chain([first], following):
-        if rate_hz != first[0]:
-            raise Failed("its sampling rate changes on the way", code="several_rates")
-        mean = samples.mean(axis=0, dtype=np.float64)
-        yield np.rint(np.clip(mean, -1, 1) * 32767).astype(np.int16)
+def _mono(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Average the channels of samples (C, N) and round to 16 bits: (N,). What is no number is silence."""
+    mean = np.nan_to_num(samples, posinf=1, neginf=-1).mean(axis=0, dtype=np.float64)
+    return np.asarray(np.rint(np.clip(mean, -1, 1) * 32767), np.int16)
 
 
 def _no_items() -> Items:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable
 from functools import cache
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,24 +57,49 @@ def raw_items(blocks: Iterable[NDArray[np.int16]], rate_hz: int) -> Items:
     Failed
         The library refused the sound.
     """
-    library = _library()
-    context = ctypes.c_void_p(library.chromaprint_new(ALGORITHM))
-    if not context:
-        raise Failed("chromaprint has no memory left", code="chromaprint_failed")
-    try:
-        _done(library.chromaprint_start(context, rate_hz, 1), f"sound at {rate_hz} Hz")
+    with Stream(rate_hz) as stream:
         for block in blocks:
-            samples = np.ascontiguousarray(block, np.int16)
-            for at in range(0, len(samples), 1 << 20):
-                part = samples[at : at + (1 << 20)]
-                _done(
-                    library.chromaprint_feed(context, part.ctypes.data_as(ctypes.c_void_p), len(part)),
-                    "a block",
-                )
-        _done(library.chromaprint_finish(context), "the sound's end")
-        return _fingerprint(library, context)
-    finally:
-        library.chromaprint_free(context)
+            stream.feed(block)
+        return stream.finish()
+
+
+class Stream:
+    """One fingerprint in the making, for sound that comes piece by piece; close it, or use it as a context manager."""
+
+    def __init__(self, rate_hz: int) -> None:
+        """Raise AssayError where the library is not installed, Failed where it refuses the rate."""
+        self._library = _library()
+        self._context = ctypes.c_void_p(self._library.chromaprint_new(ALGORITHM))
+        if not self._context:
+            raise Failed("chromaprint has no memory left", code="chromaprint_failed")
+        try:
+            _done(self._library.chromaprint_start(self._context, rate_hz, 1), f"sound at {rate_hz} Hz")
+        except Failed:
+            self.close()
+            raise
+
+    def feed(self, block: NDArray[np.int16]) -> None:
+        """Hand over the next samples (N,)."""
+        samples = np.ascontiguousarray(block, np.int16)
+        for at in range(0, len(samples), 1 << 20):
+            part = samples[at : at + (1 << 20)]
+            pointer = part.ctypes.data_as(ctypes.c_void_p)
+            _done(self._library.chromaprint_feed(self._context, pointer, len(part)), "a block")
+
+    def finish(self) -> Items:
+        _done(self._library.chromaprint_finish(self._context), "the sound's end")
+        return _fingerprint(self._library, self._context)
+
+    def close(self) -> None:
+        if self._context:
+            self._library.chromaprint_free(self._context)
+            self._context = ctypes.c_void_p()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _fingerprint(library: ctypes.CDLL, context: ctypes.c_void_p) -> Items:

@@ -113,6 +113,18 @@ def against_original(pixels: NDArray[np.uint8], orientation: int, stored: Refere
     return Difference(Shown.ORIGINAL, text, (), frame.correlation)
 
 
+def against_whole(pixels: NDArray[np.uint8], orientation: int, stored: Reference) -> Difference:
+    """Compare a candidate with a known fake all of which is fake: FAKE where it shows that picture, OTHER where
+    something in it was changed, or UNCLEAR."""
+    found = against_original(pixels, orientation, stored)
+    shown = {Shown.ORIGINAL: Shown.FAKE, Shown.ALTERED: Shown.OTHER}.get(found.shown, found.shown)
+    words = {
+        Shown.FAKE: "It shows a known fake that is fake as a whole.",
+        Shown.OTHER: f"It is a known fake with something changed in {len(found.regions)} place(s).",
+    }
+    return Difference(shown, words.get(shown, found.text), found.regions, found.correlation)
+
+
 def _frames(
     candidate: Luma, stored: NDArray[np.uint8], mask: NDArray[np.bool_] | None
 ) -> Alignment | Difference:

@@ -13,7 +13,7 @@ from assay.errors import StoreError
 from assay.store.tables import findings, fingerprints, records, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy.engine import Connection, Row
@@ -95,6 +95,7 @@ class Records:
         parents = [_record_row(document, s) for document, s in rows]
         evidence = [row for document, _ in rows for row in _finding_rows(document)]
         digests = [_digest_row(s.sample.id, s.sample.sha256) for _, s in rows if s.sample.sha256]
+        digests += [row for _, s in rows if s.traces for row in _print_rows(s.sample.id, s.traces.prints)]
         if not rows:
             return
         for ids in _batches(list(flat)):
@@ -286,6 +287,10 @@ def _finding_rows(document: JSON) -> list[dict[str, Any]]:
 
 def _digest_row(record_id: str, sha256: str) -> dict[str, Any]:
     return {"record_id": record_id, "kind": "sha256", "position": 0, "value": bytes.fromhex(sha256)}
+
+
+def _print_rows(record_id: str, prints: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    return [{"record_id": record_id, "kind": k, "position": 0, "value": v} for k, v in prints.items()]
 
 
 def _dumped(document: JSON) -> str:

@@ -91,11 +91,13 @@ def _weigh_detector(group: Sequence[Evidence], context: Context, known: Calibrat
     reasons = [(r, w) for code, r in codes.items() if (w := known.weights.get(f"{first.detector}.{code}"))]
     if any(w.voids for _, w in reasons):
         reasons = [(r, w) for r, w in reasons if w.llr >= 0]
+    ratios = [known.ratio(e.detector, e.family, e.finding.score or 0.0) for e in group]
+    ratio = math.fsum(ratios) / len(ratios)
     return Weighed(
         detector=first.detector,
         family=first.family,
         score=math.fsum(scores) / len(scores) if scores else None,
-        stated=math.fsum(w.llr for _, w in reasons if not w.forgeable),
+        stated=math.fsum([*(w.llr for _, w in reasons if not w.forgeable), ratio]),
         forgeable=math.fsum(max(w.llr, 0.0) for _, w in reasons if w.forgeable),
         reasons=tuple(reasons),
     )

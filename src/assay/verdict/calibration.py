@@ -106,6 +106,7 @@ class Calibration:
     maps: Mapping[str, ScoreMap]  # detector
     pools: Mapping[str, Pool]  # pool_name(...)
     by_score: frozenset[str]  # detectors whose reasons weigh nothing of themselves
+    by_ratio: frozenset[str] = frozenset()  # detectors whose score is a likelihood ratio in nats
 
     def cap(self, family: str) -> float:
         return self.caps.get(family, self.caps[FALLBACK])
@@ -121,6 +122,10 @@ class Calibration:
             return None
         cell = next((c for c in known.cells if c.holds(context)), None)
         return None if cell is None else cell.llr(score)
+
+    def ratio(self, detector: str, family: str, score: float) -> float:
+        """What a score counts that is a likelihood ratio already: at most its family's cap; 0 of any other detector."""
+        return clip(score, self.cap(family)) if detector in self.by_ratio else 0.0
 
     def group(self, context: Context, panel: Iterable[str]) -> Group | None:
         """Find the calibration sources that are like this sample, seen by the same detectors."""
@@ -222,6 +227,7 @@ def read(reasons: JSON, fitted: JSON, overrides: Mapping[str, float]) -> Calibra
         maps={name: _score_map(row) for name, row in fitted["detectors"].items()},
         pools={name: read_pool(row, fitted["detectors"]) for name, row in fitted["pools"].items()},
         by_score=frozenset(reasons["by_score"]),
+        by_ratio=frozenset(reasons.get("by_ratio", ())),
     )
 
 

@@ -173,6 +173,7 @@ def _recorded(
                 score = tables.panel_llr({e.detector: score}, context.media_family, known)
             counted = [w.llr for r, w in one.reasons if r.code in codes]
             if score is not None or any(counted) or known.weighs_reasons(e.detector):
-                llr = math.fsum([score or 0.0, *counted])
+                ratio = known.ratio(e.detector, e.family, e.finding.score or 0.0)
+                llr = math.fsum([score or 0.0, ratio, *counted])
         recorded.append(replace(e, llr=llr))
     return tuple(recorded)
