@@ -223,7 +223,8 @@ def test_no_value_of_any_type_breaks_a_reader(value):
             known.read(value)
         except (ValueError, TypeError, OverflowError):
             continue
-        assert not isinstance(value, bool | list), key
+        if not isinstance(known.default, bool | tuple):
+            assert not isinstance(value, bool | list), key
 
 
 def test_limits_cross_to_workers_as_plain_numbers():

@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from assay.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from assay.config import Settings
     from assay.errors import AssayError
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
         Why,
     )
 
-__version__ = "0.1.0"
 
 _HOMES = {
     "assay.config": ("Settings",),

@@ -33,13 +33,18 @@ from assay.types import JSON, Action
 
 PACKAGE = Path(__file__).parent
 SYSTEM = Path("/etc/assay")
-TABLES = ("limits", "retention", "paths", "policy", "models")
+TABLES = ("limits", "retention", "paths", "policy", "models", "serve", "store", "api")
 RESERVED = frozenset({"ASSAY_CONFIG", "ASSAY_PASSPHRASE"})  # ASSAY_* variables that are not settings
 
 
 def _setting(default: float, unit: str, low: float, high: float) -> Any:
     """Describe one numeric field: its unit and the range that makes sense, ends included."""
     return field(default=default, metadata={"unit": unit, "low": low, "high": high})
+
+
+def _worded(default: Any, read: Callable[[Any], Any], expected: str) -> Any:
+    """Describe one field that is no number: how it is read, and what is expected."""
+    return field(default=default, metadata={"read": read, "expected": expected})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,47 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class Api:
+    """What the gateway's HTTP API allows its clients."""
+
+    uploads: int = _setting(32, "count", 1, 4096)
+    requests: int = _setting(256, "count", 1, 10**5)
+    per_minute: int = _setting(600, "count", 0, 10**6)
+    per_day: int = _setting(0, "count", 0, 10**9)
+    wait_s: float = _setting(60.0, "seconds", 0, 3600)
+    stall_s: float = _setting(30.0, "seconds", 0.05, 3600)
+    rate_bytes_s: int = _setting(512, "bytes", 1, 2**40)
+    drain_bytes: int = _setting(64 * 2**20, "bytes", 0, 2**40)
+    anonymous: bool = _worded(False, options.flag, options.FLAG_EXPECTED)
+    webhook_inside: tuple[str, ...] = _worded((), options.networks, options.NETWORKS_EXPECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Where the gateway listens, and how it answers."""
+
+    http: str = _worded("127.0.0.1:8480", options.address, options.ADDRESS_EXPECTED)
+    clamd: str = _worded("127.0.0.1:3310", options.address, options.ADDRESS_EXPECTED)
+    clamd_socket: str = _worded("", options.absolute, "an absolute path, or empty")
+    icap: str = _worded("127.0.0.1:1344", options.address, options.ADDRESS_EXPECTED)
+    allow: tuple[str, ...] = _worded((), options.networks, options.NETWORKS_EXPECTED)
+    folders: tuple[str, ...] = _worded((), options.folders, options.FOLDERS_EXPECTED)
+    roots: tuple[str, ...] = _worded((), options.folders, options.FOLDERS_EXPECTED)
+    budget_s: float = _setting(4.0, "seconds", 0.1, 3600)
+    hold_is_error: bool = _worded(False, options.flag, options.FLAG_EXPECTED)
+    backlog: int = _setting(1000, "count", 1, 10**7)
+    drain_s: float = _setting(30.0, "seconds", 0, 3600)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where records and media lie when one machine is outgrown; empty: below paths.data."""
+
+    database: str = _worded("", options.url, options.URL_EXPECTED)
+    media: str = _worded("", options.url, options.URL_EXPECTED)
+
+
+@dataclass(frozen=True, slots=True)
 class PolicySettings:
     """The operator's changes to the shipped policy: rule name -> action."""
 
@@ -109,6 +155,10 @@ class Paths:
         return self.data / "quarantine"
 
     @property
+    def pictures(self) -> Path:
+        return self.data / "pictures"
+
+    @property
     def spool(self) -> Path:
         return self.data / "spool"
 
@@ -132,6 +182,9 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     retention: Retention = field(default_factory=Retention)
     policy: PolicySettings = field(default_factory=PolicySettings)
+    serve: Serve = field(default_factory=Serve)
+    store: Store = field(default_factory=Store)
+    api: Api = field(default_factory=Api)
     reasons: Mapping[str, float] = field(
         default_factory=dict
     )  # "detector.code" -> LLR in nats, instead of the shipped
@@ -253,6 +306,9 @@ def _settings(
         jobs=values["jobs"],
         limits=Limits(**under("limits.")),
         retention=Retention(**under("retention.")),
+        serve=Serve(**under("serve.")),
+        store=Store(**under("store.")),
+        api=Api(**under("api.")),
         policy=PolicySettings({k: v for k, v in under("policy.").items() if f"policy.{k}" in given}),
         reasons={k: v for k, v in under("reasons.").items() if f"reasons.{k}" in given},
         models=under("models."),
@@ -265,6 +321,16 @@ def _option(key: str, value: Any, origin: str, known: _Key | None, paths: Paths)
         value = getattr(paths, key.removeprefix("paths."))
     known = known or (_MODEL if key.startswith("models.") else _PLUGIN_REASON)
     return Option(key, value, origin, known.text, known.expected)
+
+
+OWNERS: Mapping[str, type] = {
+    "": Settings,
+    "limits.": Limits,
+    "retention.": Retention,
+    "serve.": Serve,
+    "store.": Store,
+    "api.": Api,
+}
 
 
 # What the keys are ---------------------------------------------------------------------------------------------------
@@ -282,14 +348,17 @@ def _keys() -> dict[str, _Key]:
     shipped = _flatten(_read_toml(PACKAGE / "defaults.toml"))
     texts = options.comments((PACKAGE / "defaults.toml").read_text(encoding="utf-8"))
     keys: dict[str, _Key] = {}
-    for prefix, owner in (("", Settings), ("limits.", Limits), ("retention.", Retention)):
+    for prefix, owner in OWNERS.items():
         for f in fields(owner):
+            key = prefix + f.name
             if "unit" in f.metadata:
                 unit, low, high = f.metadata["unit"], f.metadata["low"], f.metadata["high"]
                 read = functools.partial(options.number, unit=unit, low=low, high=high, whole=f.type == "int")
-                key = prefix + f.name
                 expected = f"{options.UNITS[unit][1]}, {low:,.12g} to {high:,.12g}"
                 keys[key] = _Key(read, read(shipped[key]), texts[key], expected)
+            elif "read" in f.metadata:
+                read = f.metadata["read"]
+                keys[key] = _Key(read, read(shipped[key]), texts[key], f.metadata["expected"])
     for name in ("data", "cache", "calibration"):
         key = f"paths.{name}"
         keys[key] = _Key(options.absolute, "", texts[key], "an absolute path, or one that starts with ~/")

@@ -9,6 +9,7 @@ AssayError                    has a code, a message and a hint: what to do
 ├── ModelError                a weight is missing, altered or cannot be had
 ├── StoreError                the database or the blobs: full, locked, newer than this program
 ├── QuarantineError           nothing was moved, or nothing was released
+├── Overloaded                more is waiting than can be done in reasonable time: try again later
 └── JailError                 the sandbox could not be set up; nothing hostile was opened
 """
 
@@ -65,6 +66,10 @@ class StoreError(AssayError):
 
 class QuarantineError(AssayError):
     code = "quarantine"
+
+
+class Overloaded(AssayError):
+    code = "overloaded"
 
 
 class JailError(AssayError):

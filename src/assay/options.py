@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 from collections.abc import Mapping
@@ -25,6 +26,11 @@ UNITS: dict[str, tuple[Mapping[str, float], str]] = {
     "count": ({"": 1}, "a whole number"),
     "number": ({"": 1}, "a number"),
 }
+FLAG_EXPECTED = "true or false"
+NETWORKS_EXPECTED = 'a list of addresses and networks, such as ["192.0.2.0/24"]'
+ADDRESS_EXPECTED = 'an address and port, such as "127.0.0.1:3310" or "[::1]:3310"; "" for none'
+FOLDERS_EXPECTED = "a list of absolute paths"
+URL_EXPECTED = 'a URL, such as "postgresql+psycopg://assay@db/assay" or "s3://bucket/folder"; "" for none'
 LLR_EXPECTED = "a number of nats between -20 and 20"
 
 MODEL_KEYS = frozenset(
@@ -81,6 +87,47 @@ def absolute(value: Any) -> str:
     if not isinstance(value, str) or "\0" in value or (value and not value.startswith(("/", "~/"))):
         raise ValueError
     return value
+
+
+def flag(value: Any) -> bool:
+    """Read true or false; the environment has only text."""
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def address(value: Any) -> str:
+    """Read HOST:PORT; an empty text is nowhere."""
+    if not isinstance(value, str):
+        raise TypeError
+    host, colon, port = value.rpartition(":")
+    if value and not (colon and host.strip("[]") and port.isdigit() and int(port) < 65536):
+        raise ValueError
+    return value
+
+
+def folders(value: Any) -> tuple[str, ...]:
+    """Read absolute paths: a list, or one text with colons, as in PATH."""
+    texts = [part for part in value.split(":") if part] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple):
+        raise TypeError
+    return tuple(found for text in texts if (found := absolute(text)))
+
+
+def url(value: Any) -> str:
+    if not isinstance(value, str) or "\0" in value or (value and "://" not in value):
+        raise ValueError
+    return value
+
+
+def networks(value: Any) -> tuple[str, ...]:
+    """Read addresses and networks: a list, or one text with commas."""
+    texts = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise TypeError
+    return tuple(str(ipaddress.ip_network(text, strict=False)) for text in texts)
 
 
 def action(value: Any) -> Action:

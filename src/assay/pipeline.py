@@ -217,12 +217,14 @@ class Screener:
         except SampleError as e:
             return None if self._stopping.is_set() else done(self.unread(found.path, e), None)
 
-    def unread(self, path: str, e: SampleError, *, sample_id: str = "", parent: Sample | None = None) -> Screening:
+    def unread(self, path: str, e: SampleError, sample: Sample | None = None) -> Screening:
         """Decide on what could not even be opened."""
+        return self._troubled(sample or self._nothing(path, self._source, None), path, e)
+
+    @staticmethod
+    def _nothing(path: str, source: str, parent: str | None) -> Sample:
         kind = "application/octet-stream"
-        source, inside = (parent.source, parent.id) if parent else (self._source, None)
-        sample = Sample(sample_id or uuid.uuid4().hex, "", 0, kind, declared_type(path), _now(), source, inside)
-        return self._troubled(sample, path, e)
+        return Sample(uuid.uuid4().hex, "", 0, kind, declared_type(path), _now(), source, parent)
 
     def screen(
         self,
@@ -445,7 +447,7 @@ class Screener:
                         source=case.sample.source,
                     )
             except SampleError as e:
-                child = self.unread(path, e, parent=case.sample)
+                child = self.unread(path, e, self._nothing(path, case.sample.source, case.sample.id))
             case.children.append(child)
 
     def _readers(self, view: str) -> tuple[str, ...]:

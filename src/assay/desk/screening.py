@@ -102,9 +102,9 @@ class Desk:
 
     def finish(self, screening: Screening, arrival: Arrival | None) -> Screening:
         """Divert the sample if the policy says so, then record it; called while its descriptor is open."""
-        diverted = [s for s in flatten(screening) if s.decision is not None and s.decision.action in DIVERTED]
-        if diverted and arrival is not None:
-            screening = self._divert(screening, diverted[0], arrival)
+        cause = cause_of_diversion(screening)
+        if cause is not None and arrival is not None:
+            screening = self._divert(screening, cause, arrival)
         if self.keep and arrival is not None:
             with self._noting("copies were not kept"):
                 self._keep(screening, arrival)
@@ -126,7 +126,7 @@ class Desk:
         except QuarantineError as e:
             return _warned(screening, f"it was not quarantined: {e.message}. {e.hint}".strip())
         with self._noting("not recorded in the audit"):
-            Audit(self.database).record(_actor(), "quarantine", screening.sample.sha256, _rule(cause))
+            Audit(self.database).record(_actor(), "quarantine", screening.sample.sha256, rule_of(cause))
         if taken.note:
             screening = _warned(screening, taken.note)
         return dataclasses.replace(screening, quarantine_id=taken.quarantine_id)
@@ -149,11 +149,16 @@ class Desk:
                 self.notes.append(note)
 
 
+def cause_of_diversion(screening: Screening) -> Screening | None:
+    """What calls for quarantine: the sample itself, or the first thing inside of it that does."""
+    return next((s for s in flatten(screening) if s.decision and s.decision.action in DIVERTED), None)
+
+
 def _warned(screening: Screening, warning: str) -> Screening:
     return dataclasses.replace(screening, warnings=(*screening.warnings, warning))
 
 
-def _rule(screening: Screening) -> str:
+def rule_of(screening: Screening) -> str:
     return f"policy rule {screening.decision.rule}" if screening.decision else ""
 
 

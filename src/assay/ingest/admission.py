@@ -178,6 +178,12 @@ def admit_bytes(data: bytes | memoryview, name: str, size_limit: int) -> Iterato
         yield _measure(descriptor, name, None, size_limit)
 
 
+@contextmanager
+def admit_descriptor(descriptor: int, name: str, size_limit: int) -> Iterator[Arrival]:
+    """Admit what somebody else opened and closes: a sample that waited. `name` is for people, no path."""
+    yield _measure(descriptor, name, None, size_limit)
+
+
 def sha256_of_descriptor(descriptor: int, size_limit: int) -> tuple[str, int]:
     """Hash from the first byte, without moving the descriptor's position. Returns the digest and the size.
 

@@ -108,6 +108,15 @@ class Jobs:
             row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).first()
         return None if row is None else _job(row)
 
+    def of_content(self, sha256: str, source: str) -> Job | None:
+        """The unfinished job of a sender for this content, if he has one."""
+        query = sa.select(jobs).where(
+            jobs.c.sha256 == sha256, jobs.c.source == storable(source), jobs.c.state != str(State.DONE)
+        )
+        with self.database.read() as connection:
+            row = connection.execute(query.limit(1)).first()
+        return None if row is None else _job(row)
+
     def waiting(self, *, at_most: Priority = Priority.BULK) -> int:
         """Count jobs that are not done, of this urgency or a higher one."""
         query = sa.select(sa.func.count()).where(
@@ -171,8 +180,8 @@ class Jobs:
         if not done.rowcount:
             raise Overtaken(claim.job.id)
 
-    def give_back(self, claim: Claim) -> None:
-        """Queue a job again that was begun and shall not be finished here: a worker that is stopped in good order."""
+    def give_back(self, claim: Claim, after: timedelta = timedelta(0)) -> None:
+        """Queue a job again that was begun and cannot be finished now, through no fault of the sample's."""
         with self.database.write() as connection:
             connection.execute(
                 jobs.update()
@@ -180,7 +189,7 @@ class Jobs:
                 .values(
                     state=str(State.QUEUED),
                     attempts=jobs.c.attempts - 1,
-                    leased_until=datetime.now(UTC) - UNSEEN,
+                    leased_until=datetime.now(UTC) + after,
                 )
             )
 

@@ -210,7 +210,10 @@ class Keys:
         return True
 
     def _note_use(self, key_id: str, moment: datetime) -> None:
-        with contextlib.suppress(StoreError), self.database.write() as connection:  # nobody is turned away for it
+        with (
+            contextlib.suppress(StoreError),
+            self.database.write() as connection,
+        ):  # nobody is turned away for it
             connection.execute(api_keys.update().where(api_keys.c.id == key_id).values(used_at=moment))
 
 

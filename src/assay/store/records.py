@@ -50,6 +50,10 @@ class Filter:
     source: str | None = None
     evidence: str | None = None  # name of a detector that scored, or the code of a reason
     quarantine_id: str | None = None
+    outermost: bool = False  # nothing that was found inside of something else
+    name: str | None = None  # a part of it
+    after: tuple[datetime, str] | None = None  # behind the record of this time and id, in the order of `select`
+    offset: int = 0
     limit: int | None = None
 
 
@@ -62,6 +66,7 @@ class Removed:
     digests: frozenset[str]
     carriers: frozenset[str]  # digests of what they were found inside of: their bytes lie in there, too
     quarantine_ids: frozenset[str]  # of both
+    ids: frozenset[str] = frozenset()  # of the records
 
 
 class Records:
@@ -155,6 +160,8 @@ class Records:
         query = query.order_by(records.c.screened_at.desc(), records.c.id)
         if wanted and wanted.limit is not None:
             query = query.limit(wanted.limit)
+        if wanted and wanted.offset:
+            query = query.offset(wanted.offset)
         with self.database.read() as connection:
             for row in connection.execution_options(yield_per=200).execute(query):
                 yield _record(row)
@@ -174,6 +181,15 @@ class Records:
                 for row in connection.execute(sa.select(records).where(records.c.id.in_(batch)))
             ]
         return sorted(found, key=lambda r: (r.screened_at, r.id))
+
+    def existing(self, ids: Iterable[str]) -> set[str]:
+        """Tell which of these ids are records."""
+        found: set[str] = set()
+        with self.database.read() as connection:
+            for batch in _batches(list(ids)):
+                query = sa.select(records.c.id).where(records.c.id.in_(batch))
+                found |= {str(i) for i in connection.execute(query).scalars()}
+        return found
 
     def inside(self, record_id: str) -> list[Record]:
         """Return what was found directly inside of a record's sample, in the order of the paths."""
@@ -237,7 +253,12 @@ class Records:
                 ).scalar_one()
                 connection.execute(records.delete().where(mine))
             return Removed(
-                len(ids), prints, frozenset(digests - {""}), frozenset(carriers - {""}), frozenset(held)
+                len(ids),
+                prints,
+                frozenset(digests - {""}),
+                frozenset(carriers - {""}),
+                frozenset(held),
+                frozenset(ids),
             )
 
 
@@ -309,6 +330,14 @@ def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     ]
     if wanted.source is not None:
         conditions.append(records.c.source == storable(wanted.source))
+    if wanted.name is not None:
+        conditions.append(records.c.path.contains(storable(wanted.name), autoescape=True))
+    if wanted.after is not None:
+        moment, last = wanted.after
+        older = records.c.screened_at < moment
+        conditions.append(older | ((records.c.screened_at == moment) & (records.c.id > last)))
+    if wanted.outermost:
+        conditions.append(records.c.parent_id.is_(None))
     if wanted.since is not None:
         conditions.append(records.c.screened_at >= wanted.since)
     if wanted.before is not None:

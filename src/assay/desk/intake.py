@@ -1,0 +1,276 @@
+"""Intake: what a sender hands over becomes a job, durable before he is told so; what is known already is answered at once."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from assay.action.policy import decide, effective
+from assay.errors import Overloaded, StoreError
+from assay.media.identify import UNKNOWN
+from assay.media.identify import declared_type as promised_by
+from assay.report.contract import from_json
+from assay.store.jobs import Job, Jobs, Priority, State
+from assay.store.records import Filter
+from assay.version import __version__
+from assay.types import Problem, Sample, Screening, Status
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from assay.desk.stores import Stores
+    from assay.store.records import Record
+    from assay.store.waiting import Waiting
+
+log = logging.getLogger(__name__)
+
+After = Callable[["Connection", Screening], None]
+Put = Callable[[str, int, int], None]  # a job's id, its priority, the number of its attempt
+LOOKS_S = (0.05, 0.1, 0.25, 0.5, 1.0)  # between looks for a verdict that another process may write
+
+
+class Intake:
+    """Takes samples in for one installation. Its methods block on the disk: call them in threads.
+
+    Parameters
+    ----------
+    stores
+        Records and judgements.
+    waiting
+        Where samples wait for their verdict.
+    put
+        Queues a job; a job that could not be queued is found by the reaper.
+    calibration
+        The version in force: verdicts of another one are not given again.
+    after
+        Called inside of the transaction that records a verdict.
+    backlog
+        Unfinished jobs beyond which nothing more is taken.
+    changed_at
+        When signatures last changed: verdicts from before are not given again.
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        waiting: Waiting,
+        *,
+        put: Put,
+        calibration: str,
+        after: Sequence[After] = (),
+        backlog: int = 1000,
+        changed_at: Callable[[], datetime | None] = lambda: None,
+    ) -> None:
+        self.stores = stores
+        self.jobs = Jobs(stores.database)
+        self._waiting = waiting
+        self._put = put
+        self._calibration = calibration
+        self._after = tuple(after)
+        self._most = backlog
+        self._changed_at = changed_at
+        self._lock = threading.Lock()
+        self._listeners: dict[str, list[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = {}
+
+    @property
+    def backlog(self) -> int:
+        """Jobs that are not done."""
+        return self.jobs.waiting()
+
+    def submit(
+        self,
+        *,
+        descriptor: int,
+        sha256: str,
+        size: int,
+        name: str = "",
+        declared_type: str | None = None,
+        source: str,
+        priority: Priority = Priority.DEEP,
+    ) -> Job:
+        """Take a sample in. When this returns, bytes and job are on the disk, or the verdict is.
+
+        A sample that this source has waiting already is that job; content whose verdict still holds gets a record of
+        its own at once.
+
+        Raises
+        ------
+        Overloaded
+            If too much is waiting.
+        StoreError
+            If it cannot be kept; nothing was taken then.
+        """
+        moment = datetime.now(UTC)
+        job = Job(
+            id=uuid.uuid4().hex,
+            sha256=sha256,
+            size=size,
+            name=name,
+            declared_type=declared_type or promised_by(name),
+            source=source,
+            priority=priority,
+            state=State.QUEUED,
+            submitted_at=moment,
+        )
+        earlier = self._standing(sha256)
+        if earlier is not None:
+            return self._given_again(job, earlier)
+        if (same := self.jobs.of_content(sha256, source)) is not None:
+            return same
+        if self.backlog >= self._most:
+            raise Overloaded(
+                f"{self._most} samples are waiting already",
+                hint="Try again in a while; raise serve.backlog or start more workers if this happens often.",
+            )
+        self._waiting.put(job.id, descriptor)
+        try:
+            self.jobs.add(job)
+        except BaseException:
+            self._waiting.remove(job.id)
+            raise
+        self._queue(job)
+        return job
+
+    def refuse(self, problem: Problem, *, sha256: str, size: int, name: str, source: str) -> Screening:
+        """Decide by policy on what cannot be examined, and record that."""
+        sample = Sample(uuid.uuid4().hex, sha256, size, UNKNOWN, promised_by(name), datetime.now(UTC), source)
+        decision = decide(problem, self.stores.settings.policy, status=Status.REFUSED)
+        screening = Screening(
+            sample, name, Status.REFUSED, datetime.now(UTC), __version__, decision=decision, error=problem
+        )
+        with self.stores.database.write() as connection:
+            self.record(connection, screening)
+        return screening
+
+    def record(self, connection: Connection, screening: Screening) -> None:
+        """Record a verdict, and tell whoever has to be told, in one transaction."""
+        self.stores.records.add_within(connection, [screening])
+        for tell in self._after:
+            tell(connection, screening)
+
+    def job(self, job_id: str) -> Job | None:
+        return self.jobs.find(job_id)
+
+    def result(self, job_id: str) -> Record | None:
+        """The record that a job became; None while it is not done."""
+        try:
+            found = self.stores.records.find(job_id)
+        except StoreError as e:
+            if e.code == "not_found":
+                return None
+            raise
+        return found if found.id == job_id else None
+
+    async def wait(self, job_id: str, timeout_s: float) -> Job:
+        """Wait until a job is done, by whichever process, or until the time is up.
+
+        Raises
+        ------
+        StoreError
+            If there is no such job (``not_found``).
+        """
+        loop = asyncio.get_running_loop()
+        end, done = loop.time() + timeout_s, asyncio.Event()
+        with self._lock:
+            self._listeners.setdefault(job_id, []).append((loop, done))
+        try:
+            for look in _looks():
+                job = await loop.run_in_executor(None, self.jobs.find, job_id)
+                if job is None:
+                    raise StoreError(f"no job {job_id}", code="not_found")
+                left = end - loop.time()
+                if job.state is State.DONE or left <= 0:
+                    return job
+                try:
+                    await asyncio.wait_for(done.wait(), min(look, left))
+                except TimeoutError:
+                    continue
+                done.clear()
+            raise AssertionError
+        finally:
+            with self._lock:
+                left_over = [own for own in self._listeners[job_id] if own[1] is not done]
+                if left_over:
+                    self._listeners[job_id] = left_over
+                else:
+                    del self._listeners[job_id]
+
+    def announce(self, job_id: str) -> None:
+        """Wake those of this process that wait for a job; from any thread."""
+        with self._lock:
+            listeners = list(self._listeners.get(job_id, ()))
+        for loop, done in listeners:
+            try:
+                loop.call_soon_threadsafe(done.set)
+            except RuntimeError:  # the loop has ended
+                log.debug("nobody waits for job %s any more", job_id)
+
+    def _queue(self, job: Job) -> None:
+        try:
+            self._put(job.id, int(job.priority), 0)
+        except Exception:
+            log.exception("job %s was admitted and could not be queued; it will be", job.id[:12])
+
+    def _standing(self, sha256: str) -> Record | None:
+        """The newest verdict on this content, if today's screening would say the same."""
+        if self.stores.judgements.known(sha256) is not None:
+            return None  # a person spoke, perhaps since; asking again is quick
+        found = next(
+            iter(
+                self.stores.records.select(Filter(sha256=sha256, status="screened", outermost=True, limit=1))
+            ),
+            None,
+        )
+        if found is None:
+            return None
+        d, changed = found.document, self._changed_at()
+        same = (
+            d["assay_version"] == __version__
+            and d["calibration"] == self._calibration
+            and d["policy_digest"] == effective(self.stores.settings.policy).digest
+            and (changed is None or found.screened_at >= changed)
+        )
+        lost = d["action"] in ("quarantine", "reject") and found.quarantine_id is None
+        return found if same and not lost else None
+
+    def _given_again(self, job: Job, earlier: Record) -> Job:
+        before = from_json(earlier.document)
+        note = f"the same content was examined before (record {earlier.id[:12]}); what was found inside of it stands there"
+        sample = dataclasses.replace(
+            before.sample,
+            id=job.id,
+            declared_type=job.declared_type,
+            received_at=job.submitted_at,
+            source=job.source,
+            parent=None,
+        )
+        screening = dataclasses.replace(
+            before,
+            sample=sample,
+            path=job.name,
+            screened_at=datetime.now(UTC),
+            elapsed_s=0.0,
+            cpu_s=0.0,
+            quality=earlier.quality,
+            quarantine_id=earlier.quarantine_id,
+            warnings=tuple(dict.fromkeys((*before.warnings, note))),
+        )
+        done = dataclasses.replace(
+            job, state=State.DONE, started_at=job.submitted_at, finished_at=screening.screened_at
+        )
+        with self.stores.database.write() as connection:
+            self.jobs.add_within(connection, done)
+            self.record(connection, screening)
+        return done
+
+
+def _looks() -> Iterable[float]:
+    yield from LOOKS_S
+    while True:
+        yield LOOKS_S[-1]

@@ -1,0 +1,185 @@
+"""A worker: takes one job after the other from claim to verdict, and lets go of it if another took it over."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from assay.desk.screening import cause_of_diversion, rule_of
+from assay.errors import Failed, QuarantineError, SampleError, StoreError
+from assay.ingest.admission import admit_descriptor
+from assay.report.contract import to_json
+from assay.store.jobs import ATTEMPTS, LEASE, Claim, Job, Jobs, Overtaken
+from assay.types import Sample, Screening
+
+if TYPE_CHECKING:
+    from assay.desk.intake import Intake
+    from assay.desk.stores import Stores
+    from assay.ingest.admission import Arrival
+    from assay.store.waiting import Waiting
+
+log = logging.getLogger(__name__)
+
+ACTOR = "gateway"
+LATER = timedelta(seconds=20)  # when a store that failed is tried again
+CHANGED = Failed(
+    "what waited is not what was admitted", code="changed", hint="The spool was altered: check the disk."
+)
+
+
+class Examiner(Protocol):
+    """What a worker needs of the pipeline."""
+
+    def screen(self, arrival: Arrival, /, *, sample_id: str, source: str) -> Screening: ...
+    def unread(self, path: str, e: SampleError, sample: Sample) -> Screening: ...
+
+
+class Worker:
+    """Works on jobs; `work` may run in any number of threads at once.
+
+    Parameters
+    ----------
+    intake
+        Of the same installation: records verdicts, and tells who waits in this process.
+    executor
+        The name of this process (`store.queue.executor_name`).
+    """
+
+    def __init__(
+        self, stores: Stores, waiting: Waiting, intake: Intake, screener: Examiner, *, executor: str
+    ) -> None:
+        self._stores = stores
+        self._jobs = Jobs(stores.database)
+        self._waiting = waiting
+        self._intake = intake
+        self._screener = screener
+        self._executor = executor
+        self._claims: dict[str, Claim] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._renewing = threading.Thread(target=self._renew, name="leases", daemon=True)
+        self._renewing.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._renewing.join()
+
+    @property
+    def busy(self) -> int:
+        """Jobs under way."""
+        return len(self._claims)
+
+    def work(self, job_id: str) -> None:
+        """Take a job to its end; nothing happens if it is done, or somebody else's."""
+        claim = self._jobs.claim(job_id, self._executor)
+        if claim is None:
+            return
+        with self._lock:
+            self._claims[job_id] = claim
+        try:
+            self._finish(claim)
+        except Overtaken:
+            log.warning("job %s was taken over by another worker; nothing was written", job_id[:12])
+        except (StoreError, QuarantineError) as e:
+            log.warning("job %s waits: %s. %s", job_id[:12], e.message, e.hint)
+            self._jobs.give_back(claim, LATER)
+        finally:
+            with self._lock:
+                self._claims.pop(job_id, None)
+        self._intake.announce(job_id)
+
+    def _finish(self, claim: Claim) -> None:
+        job = claim.job
+        try:
+            with self._waiting.open(job.id) as descriptor:
+                screening = self._screened(claim, descriptor)
+                self._hold_on(claim)
+                screening = self._diverted(screening, descriptor)
+        except StoreError as e:
+            if e.code != "not_found":
+                raise
+            screening = self._lost(job)
+        with self._stores.database.write() as connection:
+            self._jobs.finish(connection, claim)
+            self._intake.record(connection, screening)
+        self._waiting.remove(job.id)
+
+    def _screened(self, claim: Claim, descriptor: int) -> Screening:
+        job = claim.job
+        try:
+            if job.attempts > ATTEMPTS:
+                raise _given_up()
+            with admit_descriptor(descriptor, job.name, self._stores.settings.limits.size_bytes) as arrival:
+                return self._examined(job, arrival)
+        except SampleError as e:
+            return self._screener.unread(job.name, e, sample_of(job))
+
+    def _examined(self, job: Job, arrival: Arrival) -> Screening:
+        if arrival.sha256 != job.sha256:
+            raise CHANGED
+        screening = self._screener.screen(arrival, sample_id=job.id, source=job.source)
+        declared = job.declared_type or screening.sample.declared_type
+        return dataclasses.replace(
+            screening,
+            sample=dataclasses.replace(
+                screening.sample, declared_type=declared, received_at=job.submitted_at
+            ),
+        )
+
+    def _lost(self, job: Job) -> Screening:
+        e = Failed("it was lost before it was examined", code="lost", hint="Ask for it again.")
+        return self._screener.unread(job.name, e, sample_of(job))
+
+    def _hold_on(self, claim: Claim) -> None:
+        """Make sure that the job is still ours before anything is written anywhere.
+
+        Raises
+        ------
+        Overtaken
+            If it is not.
+        """
+        if claim.job.id not in self._jobs.renew([claim]):
+            raise Overtaken(claim.job.id)
+
+    def _diverted(self, screening: Screening, descriptor: int) -> Screening:
+        cause = cause_of_diversion(screening)
+        if cause is None:
+            return screening
+        outermost = None if cause is screening else screening.sample
+        taken = self._stores.quarantine.take(descriptor, None, cause.sample, to_json(screening), outermost)
+        self._stores.audit.record(ACTOR, "quarantine", screening.sample.sha256, rule_of(cause))
+        return dataclasses.replace(screening, quarantine_id=taken.quarantine_id)
+
+    def _renew(self) -> None:
+        while not self._stop.wait(LEASE.total_seconds() / 3):
+            with self._lock:
+                claims = list(self._claims.values())
+            if claims:
+                try:
+                    self._jobs.renew(claims)
+                except StoreError as e:
+                    log.warning("leases could not be renewed: %s", e.message)
+
+
+def sample_of(job: Job) -> Sample:
+    """What is known of a sample that could not be examined."""
+    return Sample(
+        job.id,
+        job.sha256,
+        job.size,
+        "application/octet-stream",
+        job.declared_type,
+        job.submitted_at,
+        job.source,
+    )
+
+
+def _given_up() -> Failed:
+    return Failed(
+        f"{ATTEMPTS} workers ended while they examined it",
+        code="given_up",
+        hint="It may be made to end them: keep it apart, and report this.",
+    )
