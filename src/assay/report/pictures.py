@@ -77,7 +77,7 @@ def shots(screening: Screening) -> list[Shot]:
         mine = tuple(m for m in marks if not timed or _nearest(m.region.time_s, times) in (k, None))
         heat = b""
         if hot is not None and (not timed or _nearest(_peak_s(hot), times) in (k, None)):
-            heat = _heat_png(hot.finding.heat)
+            heat = heat_png(hot.finding.heat)
         jpeg, width, height = _jpeg(picture, FRAME_SIDE if len(pictures) > 1 else None)
         shown = hot.detector if hot is not None and heat else ""
         made.append(Shot(jpeg, width, height, mine, heat, shown, times[k] if timed else None))
@@ -271,7 +271,7 @@ def _jpeg(picture: NDArray[np.uint8], side: int | None) -> tuple[bytes, int, int
     return out.getvalue(), image.width, image.height
 
 
-def _heat_png(heat: NDArray[np.uint8] | None) -> bytes:
+def heat_png(heat: NDArray[np.uint8] | None) -> bytes:
     """Encode a map in 16 depths of red, made smaller by its maxima so that a small spot survives."""
     from PIL import Image
 

@@ -1,0 +1,144 @@
+"""The listening side of HTTP: uvicorn, with the deadlines and bounds that it lacks.
+
+TLS is the proxy's in front. What uvicorn leaves open is closed here: a client that never ends its head, one that is gone
+without a word, more connections than agreed, addresses that nobody allowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+from collections.abc import Generator
+from typing import TYPE_CHECKING, ClassVar
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from assay.serve.addresses import Network, may_connect, networks
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from assay.config import Settings
+    from assay.serve.counters import Counters
+
+log = logging.getLogger(__name__)
+
+HEAD_S = 30.0  # for a whole head, from the connection or from its first byte
+HEAD_BYTES = 1 << 14
+IDLE_S = 30  # between two requests
+SILENT_S = 60  # after which the kernel asks whether the peer is still there
+BAD = {"code": "bad_request", "message": "This is not HTTP, or its head is too large.", "hint": ""}
+
+
+def server(app: FastAPI, settings: Settings, *, head_s: float = HEAD_S) -> uvicorn.Server:
+    """Make the server of an application: ``await it.serve(sockets)`` serves, ``it.should_exit = True`` ends that.
+
+    Signals are left to the caller. What listens, the caller binds (`serve.addresses`), for the clients that
+    ``serve.allow`` names.
+    """
+    agreed = {
+        "most": 2 * settings.api.requests,  # half of them may idle
+        "counters": app.state.service.counters,
+        "head_s": head_s,
+        "allowed": networks(settings.serve.allow),
+    }
+    config = uvicorn.Config(
+        app,
+        http=type("Agreed", (Protocol,), agreed),
+        ws="none",
+        log_config=None,
+        access_log=False,  # it would write paths with names and signatures; the front writes a line of its own
+        server_header=False,
+        timeout_keep_alive=IDLE_S,
+        timeout_graceful_shutdown=max(1, round(settings.serve.drain_s)),
+        h11_max_incomplete_event_size=HEAD_BYTES,
+    )
+    return _Quiet(config)
+
+
+class _Quiet(uvicorn.Server):
+    """Leaves signals to whoever started the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+class Protocol(H11Protocol):
+    """One connection."""
+
+    most: ClassVar[int]
+    counters: ClassVar[Counters]
+    head_s: ClassVar[float]
+    allowed: ClassVar[tuple[Network, ...]]
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.counters.connections += 1
+        self.counters.active = len(self.connections)
+        peer = transport.get_extra_info("peername")
+        is_allowed = not isinstance(peer, tuple) or may_connect(str(peer[0]), self.allowed)
+        if not is_allowed or len(self.connections) > self.most:
+            self.counters.turned_away += 1
+            transport.abort()
+            return
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, SILENT_S)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        self.counters.received_bytes += len(data)
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._unwatch()
+        self._unset_keepalive_if_required()
+        self.counters.active = len(self.connections)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  it is not JSON
+        self.counters.protocol_errors += 1
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()
+            return
+        content = json.dumps({"error": BAD}).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(content)),
+            (b"connection", b"close"),
+        ]
+        for event in (
+            h11.Response(status_code=400, headers=headers),
+            h11.Data(data=content),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _watch(self) -> None:
+        """Hold a client to its time while it owes a head."""
+        if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            if self._late is None and self.timeout_keep_alive_task is None:
+                self._late = self.loop.call_later(self.head_s, self._too_late)
+        else:
+            self._unwatch()
+
+    def _unwatch(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _too_late(self) -> None:
+        self._late = None
+        self.counters.timeouts += 1
+        log.info("a connection was ended: its head did not come in time")
+        self.transport.abort()
