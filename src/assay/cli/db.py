@@ -20,9 +20,9 @@ def status(ctx: click.Context) -> int:
     from assay.store.database import Database
 
     settings = settings_of(ctx)
-    with Database(settings.paths.database) as database:
+    with Database(settings.database) as database:
         found = database.status()
-    click.echo(f"Database  {settings.paths.database}")
+    click.echo(f"Database  {database.name}")
     if found.found is None:
         click.echo(f"Schema    none yet; the first use makes it ({found.expected})")
         return 0
@@ -40,9 +40,9 @@ def upgrade(ctx: click.Context) -> None:
     """Bring the database to this program's schema; a copy is made first."""
     from assay.store.database import Database
 
-    paths = settings_of(ctx).paths
-    with Database(paths.database) as database:
-        done = database.upgrade(paths.backups)
+    settings = settings_of(ctx)
+    with Database(settings.database) as database:
+        done = database.upgrade(settings.paths.backups)
     if done.before == done.after:
         click.echo(f"The schema is {done.after} already; nothing to do.")
         return

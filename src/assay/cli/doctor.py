@@ -128,7 +128,7 @@ def _database(settings: Settings) -> Check:
     from assay.store.database import Database
 
     try:
-        with Database(settings.paths.database) as database:
+        with Database(settings.database) as database:
             status = database.status()
     except StoreError as e:
         return Check("Store", "database", BAD, e.message, e.hint)

@@ -18,12 +18,13 @@ from assay.media.identify import declared_type as promised_by
 from assay.report.contract import from_json
 from assay.store.jobs import Job, Jobs, Priority, State
 from assay.store.records import Filter
-from assay.version import __version__
 from assay.types import Problem, Sample, Screening, Status
+from assay.version import __version__
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
+    from assay.config import PolicySettings
     from assay.desk.stores import Stores
     from assay.store.records import Record
     from assay.store.waiting import Waiting
@@ -46,8 +47,8 @@ class Intake:
         Where samples wait for their verdict.
     put
         Queues a job; a job that could not be queued is found by the reaper.
-    calibration
-        The version in force: verdicts of another one are not given again.
+    rules
+        The policy and the version of the calibration in force: verdicts under others are not given again.
     after
         Called inside of the transaction that records a verdict.
     backlog
@@ -62,7 +63,7 @@ class Intake:
         waiting: Waiting,
         *,
         put: Put,
-        calibration: str,
+        rules: Callable[[], tuple[PolicySettings, str]],
         after: Sequence[After] = (),
         backlog: int = 1000,
         changed_at: Callable[[], datetime | None] = lambda: None,
@@ -71,7 +72,7 @@ class Intake:
         self.jobs = Jobs(stores.database)
         self._waiting = waiting
         self._put = put
-        self._calibration = calibration
+        self._rules = rules
         self._after = tuple(after)
         self._most = backlog
         self._changed_at = changed_at
@@ -140,7 +141,7 @@ class Intake:
     def refuse(self, problem: Problem, *, sha256: str, size: int, name: str, source: str) -> Screening:
         """Decide by policy on what cannot be examined, and record that."""
         sample = Sample(uuid.uuid4().hex, sha256, size, UNKNOWN, promised_by(name), datetime.now(UTC), source)
-        decision = decide(problem, self.stores.settings.policy, status=Status.REFUSED)
+        decision = decide(problem, self._rules()[0], status=Status.REFUSED)
         screening = Screening(
             sample, name, Status.REFUSED, datetime.now(UTC), __version__, decision=decision, error=problem
         )
@@ -229,11 +230,11 @@ class Intake:
         )
         if found is None:
             return None
-        d, changed = found.document, self._changed_at()
+        d, changed, (policy, calibration) = found.document, self._changed_at(), self._rules()
         same = (
             d["assay_version"] == __version__
-            and d["calibration"] == self._calibration
-            and d["policy_digest"] == effective(self.stores.settings.policy).digest
+            and d["calibration"] == calibration
+            and d["policy_digest"] == effective(policy).digest
             and (changed is None or found.screened_at >= changed)
         )
         lost = d["action"] in ("quarantine", "reject") and found.quarantine_id is None

@@ -41,7 +41,7 @@ def enforce(settings: Settings, now: datetime | None = None) -> Enforced:
     Records of what still lies in quarantine stay as long as it does.
     """
     moment = now or datetime.now(UTC)
-    if not settings.paths.database.exists():
+    if not settings.stored:
         return Enforced()
     with Stores.open(settings) as stores:
         _note(stores, moment)
@@ -54,7 +54,7 @@ def enforce_daily(settings: Settings, now: datetime | None = None) -> Enforced |
     Returns None where nothing was due.
     """
     moment = now or datetime.now(UTC)
-    if not settings.paths.database.exists():
+    if not settings.stored:
         return None
     with Stores.open(settings) as stores:
         if not _note(stores, moment, unless_within=EVERY):

@@ -69,7 +69,7 @@ class Desk:
         StoreError, QuarantineError
             If what was asked for cannot be done; nothing was screened then.
         """
-        desk = cls(settings, Database(settings.paths.database), history, keep, None, dry_run)
+        desk = cls(settings, Database(settings.database), history, keep, None, dry_run)
         if quarantine and not dry_run:
             desk.quarantine = Quarantine(settings.paths.quarantine)
             note = desk.quarantine.keys.ensure(passphrase)
@@ -132,10 +132,12 @@ class Desk:
         return dataclasses.replace(screening, quarantine_id=taken.quarantine_id)
 
     def _keep(self, screening: Screening, arrival: Arrival) -> None:
-        from assay.store.blobs import Blobs
+        from assay.store.blobs import Blobs, place
 
         if screening.quarantine_id is None:
-            Blobs(self.settings.paths.media).put_descriptor(arrival.descriptor, screening.sample.sha256)
+            Blobs(place(self.settings.store.media, self.settings.paths.media)).put_descriptor(
+                arrival.descriptor, screening.sample.sha256
+            )
 
     @contextlib.contextmanager
     def _noting(self, what: str) -> Iterator[None]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Self
 from assay.action.quarantine import Quarantine
 from assay.report.contract import to_json
 from assay.store.audit import Audit
-from assay.store.blobs import Blobs
+from assay.store.blobs import Blobs, place
 from assay.store.database import Database
 from assay.store.judgements import Judgements
 from assay.store.records import Records
+from assay.store.waiting import Waiting
 
 if TYPE_CHECKING:
     from assay.config import Settings
@@ -30,19 +31,22 @@ class Stores:
     audit: Audit
     blobs: Blobs
     quarantine: Quarantine
+    waiting: Waiting
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
         """Open the stores; nothing is made or read before it is needed."""
-        database = Database(settings.paths.database)
+        database = Database(settings.database)
+        media, spool = (place(settings.store.media, p) for p in (settings.paths.media, settings.paths.spool))
         return cls(
             settings,
             database,
             Records(database, to_json),
             Judgements(database),
             Audit(database),
-            Blobs(settings.paths.media),
+            Blobs(media),
             Quarantine(settings.paths.quarantine),
+            Waiting(spool),
         )
 
     def __enter__(self) -> Self:

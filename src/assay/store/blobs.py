@@ -183,6 +183,27 @@ class Blobs:
         return str(self.folder or self._place)
 
 
+def place(url: str, folder: Path) -> Path | ObjectStore:
+    """Where media lie: the object store that a URL names, with credentials from the environment, or a folder.
+
+    Raises
+    ------
+    StoreError
+        If no kind of store has such a URL.
+    """
+    if not url:
+        return folder
+    import obstore
+    from obstore.store import from_url
+
+    try:
+        return from_url(url)
+    except (obstore.exceptions.BaseError, ValueError) as e:
+        raise StoreError(
+            f"{url} names no object store: {str(e).splitlines()[0]}", hint="Write s3://bucket/folder."
+        ) from e
+
+
 class _explained:  # noqa: N801 - used like a function, in generators too
     """Turn the store's errors into one sentence and a way out."""
 

@@ -198,13 +198,15 @@ class Database:
         try:
             yield
         except DBAPIError as e:
-            raise _explain(e.orig, self._name()) from e
+            raise _explain(e.orig, self.name) from e
         except (sqlite3.Error, OSError) as e:
-            raise _explain(e, self._name()) from e
+            raise _explain(e, self.name) from e
         except SQLAlchemyError as e:
-            raise StoreError(f"the database {self._name()} cannot be used: {e}") from e
+            raise StoreError(f"the database {self.name} cannot be used: {e}") from e
 
-    def _name(self) -> str:
+    @property
+    def name(self) -> str:
+        """Where it is, without a password."""
         return str(self.path) if self.path is not None else self.url.render_as_string(hide_password=True)
 
 

@@ -1,0 +1,140 @@
+"""The engine of one process: stores, detectors, queue, workers and reaper, put together and taken apart in order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from assay.desk import retention
+from assay.desk.intake import Intake
+from assay.desk.pictures import Pictures
+from assay.desk.reaper import Reaper
+from assay.desk.stores import Stores
+from assay.desk.webhooks import Webhooks
+from assay.desk.work import Worker
+from assay.pipeline import Screener
+from assay.serve.exchange import Edition
+from assay.signatures import trust
+from assay.store.queue import Queue, executor_name, is_dead
+from assay.verdict import calibration
+
+if TYPE_CHECKING:
+    from assay.config import Settings
+
+log = logging.getLogger(__name__)
+
+PRUNED_S = 86_400.0
+
+
+class Engine:
+    """What `assay serve` and `assay worker` have in common; use it as a context manager.
+
+    Parameters
+    ----------
+    load
+        Reads what the operator decided; asked again by `reload`.
+    passphrase
+        Asked once, where the quarantine has no identity yet.
+    """
+
+    def __init__(self, load: Callable[[], Settings], *, passphrase: Callable[[], str]) -> None:
+        self._load = load
+        self.settings = load()
+        self._passphrase = passphrase
+        self._opened = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        try:
+            self._open()
+        except BaseException:
+            self._opened.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        settings, opened = self.settings, self._opened
+        self.stores = opened.enter_context(Stores.open(settings))
+        note = self.stores.quarantine.keys.ensure(self._passphrase)
+        for line in [*([note] if note else []), *self.stores.quarantine.sweep()]:
+            log.warning(line)
+        self.spool = settings.paths.spool
+        self.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        waiting = self.stores.waiting
+        self.webhooks = Webhooks(self.stores.database, settings.api.webhook_inside)
+        self.pictures = Pictures(settings.paths.pictures)
+        self.intake = Intake(
+            self.stores,
+            waiting,
+            put=self._put,
+            rules=lambda: (self.settings.policy, self.calibration),
+            after=(self.webhooks.created, self.pictures.keep),
+            backlog=settings.serve.backlog,
+        )
+        self.screener = opened.enter_context(
+            Screener(
+                settings,
+                known=self.stores.judgements.known,
+                trust=trust.load(settings.paths.trust),
+            )
+        )
+        executor = executor_name()
+        self.worker = Worker(self.stores, waiting, self.intake, self.screener, executor=executor)
+        opened.callback(self.worker.close)
+        self.queue = Queue(
+            queue_url(settings), executor=executor, work=self.worker.work, at_once=self.screener.jobs
+        )
+        self.queue.start()
+        self.reaper = Reaper(self.stores, waiting, put=self._put, is_dead=is_dead, chores=self._chores)
+        self.reaper.start()
+
+    def close(self) -> None:
+        """Take no more work, wait for what is under way, and close everything."""
+        with contextlib.suppress(AttributeError):  # never opened as far as that
+            self.reaper.close()
+        with contextlib.suppress(AttributeError):
+            self.queue.stop(self.settings.serve.drain_s)
+        self._opened.close()
+
+    @property
+    def calibration(self) -> str:
+        """The version in force."""
+        return calibration.shipped(self.settings.reasons, self.settings.paths.calibration).version
+
+    def edition(self) -> Edition:
+        """Tell what answers: for clamd's VERSION and ICAP's ISTag."""
+        return Edition(calibration=self.calibration)
+
+    def reload(self) -> None:
+        """Read settings, trust lists and calibration again; where it listens and stores stays as it was at the start.
+
+        Raises
+        ------
+        AssayError
+            If they cannot be read; the old ones stay in force then.
+        """
+        settings = self._load()
+        calibration.shipped(settings.reasons, settings.paths.calibration)
+        self.screener.reconfigure(settings, trust.load(settings.paths.trust))
+        self.settings = settings
+        log.info("reloaded")
+
+    def _put(self, job_id: str, priority: int, attempt: int) -> None:
+        self.queue.put(job_id, priority, attempt)
+
+    def _chores(self) -> None:
+        self.queue.prune(PRUNED_S)
+        retention.enforce_daily(self.settings)
+
+
+def queue_url(settings: Settings) -> str:
+    """Where the queue lies: a file of its own beside the SQLite database, or the same PostgreSQL database."""
+    return settings.store.database or f"sqlite:///{os.fspath(settings.paths.data)}/queue.db"
