@@ -15,15 +15,14 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from assay.config import Api, Limits, Paths, Serve, Settings
+from assay.config import Api, Limits, Paths, Settings
 from assay.desk.intake import Intake
 from assay.desk.pictures import Pictures
 from assay.desk.stores import Stores
 from assay.desk.webhooks import Webhooks
 from assay.desk.work import Worker
-from assay.serve.addresses import listening_tcp
 from assay.serve.api.app import application
-from assay.serve.api.server import server
+from assay.serve.api.server import Server
 from assay.serve.counters import Counters
 from assay.store.keys import Keys
 from assay.store.waiting import Waiting
@@ -108,7 +107,6 @@ def settings_in(folder: Path, limits: dict | None = None, **api) -> Settings:
         Paths(folder / "data", folder / "cache"),
         limits=Limits(**(limits or {})),
         api=Api(**api),
-        serve=Serve(drain_s=1),
     )
 
 
@@ -128,7 +126,7 @@ def gateway(
             stores,
             waiting,
             put=lambda job_id, _priority, _attempt: pool.submit(workers[0].work, job_id),
-            calibration="c1",
+            rules=lambda: (settings.policy, "c1"),
             after=(pictures.keep, webhooks.created),
             backlog=backlog,
         )
@@ -148,16 +146,21 @@ def gateway(
 @contextlib.contextmanager
 def _served(running: Gateway, head_s: float) -> Iterator[None]:
     app = application(running.intake, running.stores, running.settings, running.counters)
-    made = server(app, running.settings, head_s=head_s)
-    bound = listening_tcp("127.0.0.1", 0, ())
-    running.port = bound.getsockname()[1]
-    thread = threading.Thread(target=lambda: asyncio.run(made.serve([bound])))
+    server = Server(
+        app,
+        most_connections=running.settings.api.requests,
+        counters=running.counters,
+        grace_s=1,
+        head_s=head_s,
+    )
+    running.port = server.listen_tcp()
+    thread = threading.Thread(target=lambda: asyncio.run(server.run()))
     thread.start()
     try:
         yield
     finally:
         for client in running.clients:
             client.close()
-        made.should_exit = True
+        server.stop()
         thread.join(15)
         assert not thread.is_alive()

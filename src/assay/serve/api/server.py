@@ -11,19 +11,18 @@ import contextlib
 import json
 import logging
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from assay.serve.addresses import Network, may_connect, networks
+from assay.serve.addresses import Network, listening_tcp, may_connect, networks
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from assay.config import Settings
     from assay.serve.counters import Counters
 
 log = logging.getLogger(__name__)
@@ -35,30 +34,64 @@ SILENT_S = 60  # after which the kernel asks whether the peer is still there
 BAD = {"code": "bad_request", "message": "This is not HTTP, or its head is too large.", "hint": ""}
 
 
-def server(app: FastAPI, settings: Settings, *, head_s: float = HEAD_S) -> uvicorn.Server:
-    """Make the server of an application: ``await it.serve(sockets)`` serves, ``it.should_exit = True`` ends that.
+class Server:
+    """One application on its addresses. Call `listen_tcp`, then `run` in the event loop; `stop` ends it.
 
-    Signals are left to the caller. What listens, the caller binds (`serve.addresses`), for the clients that
-    ``serve.allow`` names.
+    Parameters
+    ----------
+    app
+        Made by `app.application`.
+    most_connections
+        Open at once; further ones are closed at once.
+    counters
+        Where connections are counted.
+    grace_s
+        How long what is under way may go on after `stop`.
     """
-    agreed = {
-        "most": 2 * settings.api.requests,  # half of them may idle
-        "counters": app.state.service.counters,
-        "head_s": head_s,
-        "allowed": networks(settings.serve.allow),
-    }
-    config = uvicorn.Config(
-        app,
-        http=type("Agreed", (Protocol,), agreed),
-        ws="none",
-        log_config=None,
-        access_log=False,  # it would write paths with names and signatures; the front writes a line of its own
-        server_header=False,
-        timeout_keep_alive=IDLE_S,
-        timeout_graceful_shutdown=max(1, round(settings.serve.drain_s)),
-        h11_max_incomplete_event_size=HEAD_BYTES,
-    )
-    return _Quiet(config)
+
+    def __init__(
+        self,
+        app: FastAPI,
+        *,
+        most_connections: int,
+        counters: Counters,
+        grace_s: float = 10.0,
+        head_s: float = HEAD_S,
+    ) -> None:
+        self._sockets: list[socket.socket] = []
+        agreed = {"most": most_connections, "counters": counters, "head_s": head_s}
+        self._protocol: type[Protocol] = type("Agreed", (Protocol,), agreed)
+        config = uvicorn.Config(
+            app,
+            http=self._protocol,
+            ws="none",
+            log_config=None,
+            access_log=False,  # it would write paths with names and signatures; the front writes a line of its own
+            server_header=False,
+            timeout_keep_alive=IDLE_S,
+            timeout_graceful_shutdown=max(1, round(grace_s)),
+            h11_max_incomplete_event_size=HEAD_BYTES,
+        )
+        self._server = _Quiet(config)
+
+    def listen_tcp(self, host: str = "127.0.0.1", port: int = 0, *, allow: Sequence[str] = ()) -> int:
+        """Listen on an address; returns the port. See `addresses` for what is refused."""
+        self._protocol.allowed = networks(allow)
+        listening = listening_tcp(host, port, self._protocol.allowed)
+        self._sockets.append(listening)
+        return int(listening.getsockname()[1])
+
+    async def run(self) -> None:
+        """Serve until `stop` is called."""
+        try:
+            await self._server.serve(sockets=self._sockets)
+        finally:
+            for listening in self._sockets:
+                listening.close()
+
+    def stop(self) -> None:
+        """Accept no more, let what is under way finish within the grace, then end `run`."""
+        self._server.should_exit = True
 
 
 class _Quiet(uvicorn.Server):
@@ -75,7 +108,7 @@ class Protocol(H11Protocol):
     most: ClassVar[int]
     counters: ClassVar[Counters]
     head_s: ClassVar[float]
-    allowed: ClassVar[tuple[Network, ...]]
+    allowed: ClassVar[tuple[Network, ...]] = ()
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
