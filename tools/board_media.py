@@ -1,4 +1,4 @@
-"""The media of the scoreboard: three corpora with manifests, from the training's and calibration's lists and the range.
+"""The media of the scoreboard: corpora with manifests, from the training's and calibration's lists and the range.
 
 pictures    bona fide and synthetic pictures, at every size that they reach, without loss: launderings follow in the bench
 forgeries   splices, copy-moves, inpaintings and reconstructions that the range makes of bona fide pictures, and their twins,
@@ -7,14 +7,25 @@ large       the same but reconstructions, of larger pictures
 lossless    splices alone, saved as PNG
 camera      camera files as they are
 
+These draw from the two older lists alone, so that a longer list does not change them. From the third list, or all three:
+
+more        its pictures, as in `pictures`, but not the small size
+saved       bona fide and synthetic pictures at medium size, saved once as JPEG and then without loss: what PNG forgeries
+            and their twins went through, too
+qualities   forgeries saved at other JPEG qualities than 85
+large_more  the same, of photographs that reach the large size
+lossless_more
+            splices alone, saved as PNG
+
 A source has one name in all of them (a camera, a person, a picture), so that no fold sees it twice.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,16 +43,23 @@ from assay.verdict.calibration import SIZES
 
 HERE = Path(__file__).parent
 LISTS = (HERE / "train" / "learned_image.toml", HERE / "calibration" / "media.toml")
+LATER = HERE / "calibration" / "more.toml"
 NAMES = {"sd3": "Stable Diffusion 3", "gemini": "Gemini 3 Pro", "comfyui_drawings": "ComfyUI", "comfyui_scenes": "ComfyUI"}  # fmt: skip
 MAKERS = ("splice", "copy_move", "inpaint", "reconstruct")
 JPEG = (85, 85)
+QUALITIES = (75, 98)
 SAVED: dict[str, tuple[tuple[str, ...], tuple[int, int] | None]] = {
     "large": (MAKERS[:3], JPEG),
     "lossless": (("splice",), None),
+    "qualities": (MAKERS[:3], QUALITIES),
+    "large_more": (MAKERS[:3], QUALITIES),
+    "lossless_more": (("splice",), None),
 }
 MOST = {"congress": 120, "sd3": 70}  # of one list: more would drown everything else of their size
 LARGEST = 1280  # pixels of the short side
 LONG_SIDES = {"forgeries": 1280, "large": 2100, "lossless": 1280}  # pixels: forgeries have 60 to 100 % of it
+LATER_SIDES = {"qualities": 1280, "large_more": 2300, "lossless_more": 1280}
+SHORTEST = {"large_more": 1024}  # pixels of the short side of the photographs that are forged
 SCENES = ("scene", "people")
 
 
@@ -70,10 +88,10 @@ class Listed:
         return self.name if own else " ".join(named.removeprefix("camera:").split())
 
 
-def listed(roots: dict[str, Path]) -> list[Listed]:
-    """Every file of both lists that is here; the same bytes once."""
+def listed(roots: dict[str, Path], lists: Sequence[Path] = LISTS) -> list[Listed]:
+    """Every file of the lists that is here; the same bytes once."""
     found: dict[str, Listed] = {}
-    for group in (g for path in LISTS for g in corpus.groups(path) if g.root in roots):
+    for group in (g for path in lists for g in corpus.groups(path) if g.root in roots):
         files = corpus.files(group, roots)
         most = MOST.get(group.name, len(files))
         for path in files[:: max(1, len(files) // max(most, 1))][:most]:
@@ -99,10 +117,17 @@ def in_turn(files: list[Listed], seed: int) -> list[Listed]:
     return [one for _, _, one in sorted(places, key=lambda p: (p[0], p[1]))]
 
 
-def pictures(files: list[Listed], out: Path, seed: int) -> Path:
-    """Write each picture without loss, once for every size that it reaches, and the manifest.
+def pictures(
+    files: list[Listed],
+    out: Path,
+    seed: int,
+    sizes: Sequence[str] = tuple(name for name, _ in SIZES),
+    saved: tuple[int, int] | None = None,
+) -> Path:
+    """Write each picture without loss, once for every one of `sizes` that it reaches, and the manifest.
 
-    Every size needs bona fide sources of its own: a threshold of one says nothing of another.
+    Every size needs bona fide sources of its own: a threshold of one says nothing of another. With `saved`, a picture
+    went through a JPEG of a quality between these before.
     """
     (out / "media").mkdir(parents=True, exist_ok=True)
     rows = []
@@ -113,23 +138,37 @@ def pictures(files: list[Listed], out: Path, seed: int) -> Path:
             "label": one.group.label, "family": one.group.content, "source": one.source, "note": one.name,
             "generator": NAMES.get(one.group.name, one.group.name) if fake else "", "kind": kind if fake else "",
         }  # fmt: skip
-        rows += [shared | {"path": f"media/{name}"} for name in written(one, out / "media", seed)]
+        rows += [
+            shared | {"path": f"media/{name}"} for name in written(one, out / "media", seed, sizes, saved)
+        ]
     manifest.write(out / "manifest.csv", rows)
     return out / "manifest.csv"
 
 
-def written(one: Listed, folder: Path, seed: int) -> list[str]:
+def written(
+    one: Listed, folder: Path, seed: int, chosen: Sequence[str], saved: tuple[int, int] | None
+) -> list[str]:
     """Write the sizes of one picture, unless they are there; their names."""
     digest = hashlib.sha256(one.name.encode()).hexdigest()[:16]
     with Pillow.open(one.path) as opened:
-        sizes = reached(min(opened.size))
+        sizes = [s for s in reached(min(opened.size)) if s[0] in chosen]
         names = [f"{digest}-{name}.png" for name, _, _ in sizes]
         if not all((folder / name).exists() for name in names):
             whole = ImageOps.exif_transpose(opened).convert("RGB")
             for name, (size, low, high) in zip(names, sizes, strict=True):
                 rng = seeded(f"{one.name}/{size}", seed)
-                sized(whole, one.group, size, (low, high), rng).save(folder / name, "PNG", compress_level=1)
+                picture = sized(whole, one.group, size, (low, high), rng)
+                if saved is not None:
+                    picture = once(picture, int(rng.integers(saved[0], saved[1] + 1)))
+                picture.save(folder / name, "PNG", compress_level=1)
     return names
+
+
+def once(picture: Pillow.Image, quality: int) -> Pillow.Image:
+    """Save a picture as JPEG and open it again."""
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=quality)
+    return Pillow.open(file).convert("RGB")
 
 
 def reached(native: int) -> list[tuple[str, int, int]]:
@@ -163,7 +202,11 @@ def forgeries(files: list[Listed], work: Path, name: str, seed: int, each: int) 
     for link in folder.iterdir():
         link.unlink()  # of an earlier run, perhaps with other lists
     for one in files:
-        if one.group.label == "bona_fide" and one.group.content in SCENES:
+        if (
+            one.group.label == "bona_fide"
+            and one.group.content in SCENES
+            and short(one) >= SHORTEST.get(name, 0)
+        ):
             os.symlink(one.path.resolve(), folder / one.flat)
     found, _ = photos.scan(folder)
     own = {f.flat: f.source for f in files}
@@ -173,7 +216,7 @@ def forgeries(files: list[Listed], work: Path, name: str, seed: int, each: int) 
         chosen = Settings(
             maker,
             seed,
-            LONG_SIDES[name],
+            (LONG_SIDES | LATER_SIDES)[name],
             last_save,
             "",
             marked=False,
@@ -185,6 +228,11 @@ def forgeries(files: list[Listed], work: Path, name: str, seed: int, each: int) 
                 print(f"{maker}: {k} of {each}, {done.state}", flush=True)
     made.summarise(out)
     return out / "manifest.csv"
+
+
+def short(one: Listed) -> int:
+    with Pillow.open(one.path) as opened:
+        return min(opened.size)
 
 
 def camera(files: list[Listed], out: Path) -> Path:

@@ -6,9 +6,9 @@
 
 `make` builds the corpora (board_media.py), lets the panel of board_panel.py score them, writes docs/scoreboard/*.parquet
 and the page. PACKAGES and MORE are the unpacked packages that tools/train/learned_image.toml and
-tools/calibration/media.toml name, CACHE holds what tools/train/learned_image.py embedded. What was scored is kept in
+tools/calibration/media.toml and more.toml name, CACHE holds what tools/train/learned_image.py embedded. What was scored is kept in
 WORK, so that a second run goes on where the first ended. With --budget-minutes it stops taking up samples after that
-time; the page names how many there were.
+time; the page names how many there were. With --corpora it makes these alone and leaves the others as they are.
 
 `check` makes every table again, byte for byte, and scores a seeded 3 % of the pictures that are here anew.
 """
@@ -24,7 +24,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,19 +62,27 @@ PARTS = {
     "forgeries": 1.0,
     "large": 0.4,
     "lossless": 0.4,
+    "qualities": 0.4,
+    "large_more": 0.25,
+    "lossless_more": 0.4,
 }  # of as many forgeries of each kind as were asked for
 SHARES = {
     "pictures": 0.45,
     "forgeries": 0.5,
     "large": 0.4,
     "lossless": 0.4,
-    "camera": 1.0,
+    "camera": 0.4,
+    "saved": 0.5,
+    "large_more": 0.5,
+    "qualities": 0.65,
+    "lossless_more": 0.5,
+    "more": 1.0,
 }  # of the time left
 
 
 def drawn(entry: Entry, corpus: str, extra: int, seed: int) -> tuple[str, ...]:
     """The launderings of a sample: the one that all of its corpus get, and `extra` drawn by its digest."""
-    first = BASE if corpus == "pictures" else AS_IS
+    first = BASE if corpus in ("pictures", "more") else AS_IS
     others = [n for n in laundering.names("image") if n != BASE]
     rng = board_media.seeded(entry.sha256, seed)
     chosen = rng.permutation(len(others))[:extra].tolist()
@@ -220,26 +228,39 @@ class Scorer:
         )  # fmt: skip
 
 
+def corpora(asked: argparse.Namespace, roots: dict[str, Path]) -> dict[str, Callable[[], Path]]:
+    """How each corpus is made; it gives its manifest."""
+    seed, work = asked.seed, asked.work
+    first = board_media.in_turn(board_media.listed(roots), seed)
+    later = board_media.in_turn(board_media.listed(roots, (board_media.LATER,)), seed)
+    every = board_media.in_turn(board_media.listed(roots, (*board_media.LISTS, board_media.LATER)), seed)
+
+    def forged(name: str, files: list[board_media.Listed], k: int) -> Callable[[], Path]:
+        return lambda: board_media.forgeries(files, work, name, seed + k, round(PARTS[name] * asked.each))
+
+    pictures = board_media.pictures
+    return {
+        "pictures": lambda: pictures(first[: asked.samples], work / "pictures", seed),
+        **{name: forged(name, first, k) for k, name in enumerate(board_media.LONG_SIDES)},
+        "camera": lambda: board_media.camera(first, work / "camera"),
+        "saved": lambda: pictures(every, work / "saved", seed, ("medium",), board_media.QUALITIES),
+        **{name: forged(name, every, 10 + k) for k, name in enumerate(board_media.LATER_SIDES)},
+        "more": lambda: pictures(later, work / "more", seed, ("medium", "large")),
+    }
+
+
 def make(asked: argparse.Namespace) -> None:
     roots = {
         k: v for k, v in (("shared", asked.media), ("packages", asked.packages), ("more", asked.more)) if v
     }
-    files = board_media.in_turn(board_media.listed(roots), asked.seed)
-    work: Path = asked.work
-    corpora = {
-        "pictures": board_media.pictures(files[: asked.samples], work / "pictures", asked.seed),
-        **{
-            name: board_media.forgeries(files, work, name, asked.seed + k, round(PARTS[name] * asked.each))
-            for k, name in enumerate(board_media.LONG_SIDES)
-        },
-        "camera": board_media.camera(files, work / "camera"),
-    }
     head_of, stamp = heads(asked.cache, roots)
-    peers = Peers([] if asked.no_peers else list(environments(work)))
+    peers = Peers([] if asked.no_peers else list(environments(asked.work)))
     board = Board(config.load().paths.models, head_of, stamp, asked.detectors)
-    scorer = Scorer(board, peers, work, asked, asked.budget_minutes)
+    scorer = Scorer(board, peers, asked.work, asked, asked.budget_minutes)
     SCORES.mkdir(parents=True, exist_ok=True)
-    for name, path in corpora.items():
+    makers = corpora(asked, roots)
+    for name in asked.corpora or makers:
+        path = makers[name]()
         corpus = manifest.read(path)
         entries = tuple(
             replace(e, name=Path(e.name).name) for e in board_media.with_decoders(shuffled(corpus.entries))
@@ -252,7 +273,7 @@ def make(asked: argparse.Namespace) -> None:
             "rows": len(rows),
             "unseen_heads": bool(head_of),
             "settings": {"samples": asked.samples, "each": asked.each, "launderings": scorer.extra.get(name, 0), "seed": asked.seed},
-            "distribution": json.loads((path.parent / "distribution.json").read_text()) if name in board_media.LONG_SIDES else None,
+            "distribution": json.loads((path.parent / "distribution.json").read_text()) if name in board_media.LONG_SIDES | board_media.LATER_SIDES else None,
         }  # fmt: skip
         parquet.write_scores(SCORES / f"{name}.parquet", rows, told)
     PAGE.write_text(page(committed()), encoding="utf-8")
@@ -364,6 +385,7 @@ def main() -> int:
     parser.add_argument("--budget-minutes", type=float, default=0.0, help="0: as long as it takes")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--detectors", nargs="*", default=[], help="these alone: to fill the cache in parts")
+    parser.add_argument("--corpora", nargs="*", default=[], help="these alone; the others stay as they are")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument(

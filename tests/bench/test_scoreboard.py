@@ -158,6 +158,14 @@ def test_the_same_scores_give_the_same_page(tmp_path):
     assert "nan" not in text
 
 
+def test_forgeries_stand_in_the_tables_of_their_last_save(tmp_path):
+    text = scorepage.page([stored(tmp_path / "pictures.parquet", rows(240))], replicates=2)
+    tables = {t.split("\n")[0]: t for t in text.split("\n## ")}
+    assert "| any, last save at 95-100 |" in tables["Forgeries saved at other JPEG qualities"]
+    for other in ("saved once at JPEG 85", "of large size, saved as JPEG", "saved as PNG"):
+        assert "No such rows." in tables[f"Forgeries {other}"]
+
+
 ECHO = Peer(
     "echo", "echo==1", "MIT", "says how wide it is", "from PIL import Image", "Image.open(path).width"
 )
@@ -239,3 +247,67 @@ def test_each_picture_is_brought_to_every_size_that_it_reaches_and_to_the_same_b
     assert sorted((e.source, e.path.stem.split("-")[1]) for e in read[0].entries) == [
         ("own/a.png", "medium"), ("own/a.png", "small"), ("own/b.png", "small"),
     ]  # fmt: skip
+
+
+@pytest.fixture
+def photo(tool, tmp_path):
+    """A listed picture of 300 x 309 pixels."""
+    from PIL import Image as Pillow
+
+    media = tool.board_media
+    (tmp_path / "photos").mkdir()
+    path = tmp_path / "photos" / "a.png"
+    noise = np.random.default_rng(2).integers(0, 255, (300, 309, 3), np.uint8)
+    Pillow.fromarray(noise).resize((309, 300)).save(path)
+    group = {"root": "here", "folder": "photos", "label": "bona_fide", "content": "scene", "source": "picture", "views": 1, "native": False, "names": ("*.png",), "licence": "none"}  # fmt: skip
+    return media.Listed(path, media.corpus.Group(name="own", **group), tmp_path / "photos")
+
+
+def test_what_was_saved_before_is_what_one_save_makes_of_the_picture(tool, photo, tmp_path):
+    import io
+
+    from PIL import Image as Pillow
+
+    from assay.bench import manifest
+
+    def pixels(name, saved):
+        made = tool.board_media.pictures([photo], tmp_path / name, 1, ("medium",), saved)
+        (entry,) = manifest.read(made).entries
+        with Pillow.open(entry.path) as opened:
+            return np.asarray(opened)
+
+    file = io.BytesIO()
+    Pillow.fromarray(pixels("plain", None)).save(file, "JPEG", quality=75)
+    with Pillow.open(file) as once:
+        assert (pixels("saved", (75, 75)) == np.asarray(once)).all()
+
+
+def test_a_longer_list_leaves_the_older_corpora_as_they_are(tool):
+    media = tool.board_media
+    assert media.LATER not in media.LISTS
+    assert not set(media.LONG_SIDES) & set(media.LATER_SIDES)
+    assert set(tool.PARTS) == {*media.LONG_SIDES, *media.LATER_SIDES}
+    assert set(tool.PARTS) | {"pictures", "camera", "saved", "more"} == set(tool.SHARES)
+
+
+def test_photographs_come_out_of_a_resource_file_as_they_went_in(monkeypatch, tmp_path):
+    import io
+
+    from PIL import Image as Pillow
+
+    spec = importlib.util.spec_from_file_location("unpack_tool", TOOLS / "calibration" / "unpack.py")
+    unpack = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(unpack)
+    rng = np.random.default_rng(3)
+    streams = []
+    for side, kind in ((500, "WEBP"), (520, "JPEG"), (40, "JPEG")):
+        buffer = io.BytesIO()
+        Pillow.fromarray(rng.integers(0, 255, (side, side, 3), np.uint8)).save(buffer, kind)
+        streams.append(buffer.getvalue())
+    held = b"qres\xff\xd8\xffRIFF" + b"name".join(streams) + b"end"
+    (tmp_path / "a.rcc").write_bytes(held)
+    (tmp_path / "b.edj").write_bytes(held)
+    monkeypatch.setattr(sys, "argv", ["unpack.py", str(tmp_path / "a.rcc"), str(tmp_path / "b.edj")])
+    unpack.main()
+    written = {p.name: p.read_bytes() for p in (tmp_path / "pictures").iterdir()}
+    assert written == {"a-00.webp": streams[0], "a-01.jpg": streams[1], "b-00.jpg": streams[1]}

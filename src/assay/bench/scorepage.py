@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from assay.bench.calibrate import REPLICATES, Calibrated, calibrate
+from assay.bench.calibrate import QUALITIES, REPLICATES, Calibrated, calibrate
 from assay.bench.cells import AS_IS
 from assay.bench.rows import Row, read_scores
 from assay.bench.scoreboard import (
@@ -24,6 +24,13 @@ from assay.bench.scoreboard import (
 from assay.types import JSON
 
 CAMERA = "camera"  # the family of camera files as they are
+RANGE = 85  # the JPEG quality at which the range saves unless it is told otherwise
+FORGERIES: dict[str, Callable[[Row], bool]] = {
+    "saved once at JPEG 85": lambda r: r.context.quality == RANGE,
+    "saved at other JPEG qualities": lambda r: r.context.quality not in (None, 0, RANGE),
+    "of large size, saved as JPEG": lambda r: bool(r.context.quality) and r.context.size_bin == "large",
+    "saved as PNG": lambda r: not r.context.quality,
+}
 
 
 def page(paths: Sequence[Path], *, replicates: int = REPLICATES) -> str:
@@ -32,7 +39,7 @@ def page(paths: Sequence[Path], *, replicates: int = REPLICATES) -> str:
     Parameters
     ----------
     paths
-        docs/scoreboard/*.parquet: "camera", "forgeries", "lossless", "pictures".
+        docs/scoreboard/*.parquet.
     replicates
         Bootstrap samples by which the calibration chooses its maps.
     """
@@ -102,18 +109,25 @@ def _body(judged: Sequence[Judged], found: Calibrated) -> Iterator[str]:
         parts | {f"of {k}": v for k, v in parts_by(coded, lambda r: r.family, shared_bona_fide=False).items()}
     )
     first = [j for j in judged if j.row.laundering == AS_IS and j.row.family in twins]
-    for name, own in (
-        ("saved once at JPEG 85", [j for j in first if j.row.context.quality]),
-        ("saved as PNG", [j for j in first if not j.row.context.quality]),
-    ):
+    for name, chosen in FORGERIES.items():
+        own = [j for j in first if chosen(j.row)]
         yield f"\n## Forgeries {name}\n\nAgainst their own twins. Region F1 is over pixels, 0 where no region was shown; *panel*: of the detector that said most for a fake.\n"
-        yield from panel_table(parts_by(own, lambda r: r.family, shared_bona_fide=False), "made by")
+        parts = parts_by(own, lambda r: r.family, shared_bona_fide=False)
+        if "other" in name:
+            parts |= parts_by(own, _saved, shared_bona_fide=False)
+        yield from panel_table(parts, "made by")
         yield ""
         yield from regions_table([j for j in own if j.row.fake and j.row.family != "reconstruct"])
 
 
 def _maker(r: Row) -> str:
     return r.generator
+
+
+def _saved(r: Row) -> str:
+    """The range of its last JPEG quality."""
+    low, high = next(q for q in QUALITIES if q[0] <= (r.context.quality or 0) <= q[1])
+    return f"any, last save at {low}-{high}"
 
 
 def _drawn(abouts: Sequence[JSON]) -> Iterator[str]:
