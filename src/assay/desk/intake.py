@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 import logging
 import threading
 import uuid
@@ -94,11 +95,19 @@ class Intake:
         declared_type: str | None = None,
         source: str,
         priority: Priority = Priority.DEEP,
+        key: str = "",
     ) -> Job:
         """Take a sample in. When this returns, bytes and job are on the disk, or the verdict is.
 
         A sample that this source has waiting already is that job; content whose verdict still holds gets a record of
         its own at once.
+
+        Parameters
+        ----------
+        descriptor, sha256, size
+            The content; the descriptor stays the caller's.
+        key
+            A sender's own name for this submission: the same one again is the same job, however often it is sent.
 
         Raises
         ------
@@ -107,9 +116,11 @@ class Intake:
         StoreError
             If it cannot be kept; nothing was taken then.
         """
-        moment = datetime.now(UTC)
+        moment, job_id = datetime.now(UTC), _named(source, key) if key else uuid.uuid4().hex
+        if key and (sent := self.jobs.find(job_id)) is not None:
+            return sent
         job = Job(
-            id=uuid.uuid4().hex,
+            id=job_id,
             sha256=sha256,
             size=size,
             name=name,
@@ -122,7 +133,7 @@ class Intake:
         earlier = self._standing(sha256)
         if earlier is not None:
             return self._given_again(job, earlier)
-        if (same := self.jobs.of_content(sha256, source)) is not None:
+        if not key and (same := self.jobs.of_content(sha256, source)) is not None:
             return same
         if self.backlog >= self._most:
             raise Overloaded(
@@ -269,6 +280,10 @@ class Intake:
             self.jobs.add_within(connection, done)
             self.record(connection, screening)
         return done
+
+
+def _named(source: str, key: str) -> str:
+    return hashlib.sha256(f"{source}\0{key}".encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def _looks() -> Iterable[float]:
