@@ -1,4 +1,4 @@
-"""Removing all that is stored of a sample or a source: records, fingerprints, labels, kept media, quarantine."""
+"""Removing all that is stored of a sample or a source: records, pictures, labels, kept media, quarantine and the rest."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from assay.desk.pictures import Pictures
+from assay.desk.webhooks import Webhooks
 from assay.errors import QuarantineError
 from assay.store.audit import Audit
 from assay.store.judgements import Judgements
+from assay.store.promises import Promises
 from assay.store.tables import storable
 
 if TYPE_CHECKING:
@@ -65,7 +68,10 @@ def _forget(
             labels += Judgements.remove_labels(connection, digest)
             if known:
                 known_removed += Judgements.remove_known(connection, digest)
+        Webhooks.forget(connection, removed.ids)
+        Promises.forget(connection, removed.ids)
         Audit.append(connection, deed.actor, "forget", target, deed.reason)
+    Pictures(stores.settings.paths.pictures).remove(removed.ids)
     kept = sum(stores.blobs.remove(digest) for digest in places)
     quarantined = sum(_purged(stores, digest) for digest in sorted(set(places) | removed.quarantine_ids))
     if not known:

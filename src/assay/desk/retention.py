@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from assay.desk.pictures import Pictures
 from assay.desk.quarantine import purge
 from assay.desk.stores import Deed, Stores
+from assay.store.promises import Promises
 from assay.store.tables import chores
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ def _enforce(stores: Stores, now: datetime) -> Enforced:
     if days.records_days:
         held = {holding.id for holding in stores.quarantine.vault.holdings()}
         records = stores.records.expire(now - timedelta(days=days.records_days), held)
+        Promises(stores.database).expire(now - timedelta(days=days.records_days))
+    Pictures(stores.settings.paths.pictures).sweep(stores.records.existing, now)
     if days.kept_days:
         kept = stores.blobs.expire(now - timedelta(days=days.kept_days))
     if records or kept:

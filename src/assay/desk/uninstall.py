@@ -14,7 +14,7 @@ from assay.action.vault import Vault
 if TYPE_CHECKING:
     from assay.config import Settings
 
-OWN = ("assay.db*", "quarantine", "media", "models", "trust", "spool", "backups", "before-restore-*",
+OWN = ("assay.db*", "quarantine", "media", "pictures", "models", "trust", "spool", "backups", "before-restore-*",
        "restoring-*", "config-from-backup")  # fmt: skip
 
 

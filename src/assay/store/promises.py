@@ -88,6 +88,11 @@ class Promises:
         with self.database.read() as connection:
             return {row.job_id: row.id for row in connection.execute(query)}
 
+    def expire(self, before: datetime) -> None:
+        """Remove what was promised before a moment."""
+        with self.database.write() as connection:
+            connection.execute(uploads.delete().where(uploads.c.created_at < before))
+
     @staticmethod
     def forget(connection: Connection, job_ids: Iterable[str]) -> None:
         wanted = list(job_ids)

@@ -91,12 +91,14 @@ class Gateway:
 
     def client(self, *scopes: str, token: str | None = None, **more) -> httpx.Client:
         given = token or self.key(*scopes, **more)[1]
-        made = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {given}"}, timeout=30)
+        made = httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {given}"}, timeout=30, verify=False
+        )
         self.clients.append(made)
         return made
 
     def anybody(self) -> httpx.Client:
-        made = httpx.Client(base_url=self.url, timeout=30)
+        made = httpx.Client(base_url=self.url, timeout=30, verify=False)
         self.clients.append(made)
         return made
 
