@@ -36,22 +36,17 @@ OPEN = {"/healthz", "/readyz", "/v1/openapi.json"}
 SIGNED = {"/api/files/uploads/{request_id}", "/api/files/heatmaps/{sample_id}/{name}"}
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory) -> Gateway:
-    with gateway(tmp_path_factory.mktemp("auth")) as running:
-        yield running
+def test_nothing_is_answered_without_a_key(gate: Gateway):
+    stranger = gate.anybody()
+    for method, path in ROUTES:
+        answer = stranger.request(method, path)
+        assert answer.status_code == 401, path
+        assert error_of(answer) == "unauthorized"
+        assert answer.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_nothing_is_answered_without_a_key(shared: Gateway, method, path):
-    answer = shared.anybody().request(method, path)
-    assert answer.status_code == 401
-    assert error_of(answer) == "unauthorized"
-    assert answer.headers["www-authenticate"] == "Bearer"
-
-
-def test_the_list_above_names_every_route(shared: Gateway):
-    paths = shared.anybody().get("/v1/openapi.json").json()["paths"]
+def test_the_list_above_names_every_route(gate: Gateway):
+    paths = gate.anybody().get("/v1/openapi.json").json()["paths"]
     described = {(m.upper(), p) for p, methods in paths.items() if p not in OPEN | SIGNED for m in methods}
     assert len(described) == len(ROUTES) + 1, "PUT /v1/samples has no name and stands for one more"
 
@@ -67,24 +62,24 @@ def test_the_list_above_names_every_route(shared: Gateway):
         {"X-API-KEY": ""},
     ],
 )
-def test_a_token_that_is_not_known_is_refused(shared: Gateway, header):
-    answer = shared.anybody().get("/v1/history", headers=header)
+def test_a_token_that_is_not_known_is_refused(gate: Gateway, header):
+    answer = gate.anybody().get("/v1/history", headers=header)
     assert error_of(answer) == "unauthorized"
 
 
-def test_a_token_with_another_secret_is_refused(shared: Gateway):
-    token = shared.key()[1]
+def test_a_token_with_another_secret_is_refused(gate: Gateway):
+    token = gate.key()[1]
     forged = token[:-3] + ("AAA" if not token.endswith("AAA") else "BBB")
-    assert shared.client(token=token).get("/v1/history").status_code == 200
-    assert shared.client(token=forged).get("/v1/history").status_code == 401
+    assert gate.client(token=token).get("/v1/history").status_code == 200
+    assert gate.client(token=forged).get("/v1/history").status_code == 401
 
 
-def test_both_headers_are_understood_and_two_keys_are_not(shared: Gateway):
-    token, other = shared.key()[1], shared.key()[1]
+def test_both_headers_are_understood_and_two_keys_are_not(gate: Gateway):
+    token, other = gate.key()[1], gate.key()[1]
     bearer = {"Authorization": f"Bearer {token}"}
-    assert shared.anybody().get("/v1/history", headers={"X-API-KEY": token}).status_code == 200
-    assert shared.anybody().get("/v1/history", headers=bearer | {"X-API-KEY": token}).status_code == 200
-    assert error_of(shared.anybody().get("/v1/history", headers=bearer | {"X-API-KEY": other})) == "two_keys"
+    assert gate.anybody().get("/v1/history", headers={"X-API-KEY": token}).status_code == 200
+    assert gate.anybody().get("/v1/history", headers=bearer | {"X-API-KEY": token}).status_code == 200
+    assert error_of(gate.anybody().get("/v1/history", headers=bearer | {"X-API-KEY": other})) == "two_keys"
 
 
 def test_a_revoked_key_is_refused_from_that_moment_on(gate: Gateway):
@@ -95,35 +90,35 @@ def test_a_revoked_key_is_refused_from_that_moment_on(gate: Gateway):
     assert client.get("/v1/history").status_code == 401
 
 
-def test_an_expired_key_is_refused(shared: Gateway):
-    client = shared.client(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+def test_an_expired_key_is_refused(gate: Gateway):
+    client = gate.client(expires_at=datetime.now(UTC) - timedelta(seconds=1))
     assert client.get("/v1/history").status_code == 401
 
 
-def test_each_route_asks_for_its_scope(shared: Gateway):
-    assert error_of(shared.client("read").put("/v1/samples", content=FAKE)) == "forbidden"
-    assert error_of(shared.client("submit").get("/v1/history")) == "forbidden"
-    assert error_of(shared.client("read").get("/metrics")) == "forbidden"
-    assert error_of(shared.client("read").get("/v1/webhooks")) == "forbidden"
-    assert shared.client("metrics").get("/metrics").status_code == 200
-    assert shared.client("admin").get("/v1/history").status_code == 200
+def test_each_route_asks_for_its_scope(gate: Gateway):
+    assert error_of(gate.client("read").put("/v1/samples", content=FAKE)) == "forbidden"
+    assert error_of(gate.client("submit").get("/v1/history")) == "forbidden"
+    assert error_of(gate.client("read").get("/metrics")) == "forbidden"
+    assert error_of(gate.client("read").get("/v1/webhooks")) == "forbidden"
+    assert gate.client("metrics").get("/metrics").status_code == 200
+    assert gate.client("admin").get("/v1/history").status_code == 200
 
 
-def test_a_key_that_asks_too_often_is_told_when_to_come_back(shared: Gateway):
-    client = shared.client(per_minute=2)
+def test_a_key_that_asks_too_often_is_told_when_to_come_back(gate: Gateway):
+    client = gate.client(per_minute=2)
     assert [client.get("/v1/history").status_code for _ in range(2)] == [200, 200]
     refused = client.get("/v1/history")
     assert error_of(refused) == "rate_limited"
     assert 1 <= int(refused.headers["retry-after"]) <= 60
-    assert shared.client().get("/v1/history").status_code == 200, "other keys go on"
+    assert gate.client().get("/v1/history").status_code == 200, "other keys go on"
 
 
-def test_wrong_tokens_are_slowed_down_and_right_ones_are_not(gate: Gateway):
-    stranger = gate.client(token="wrong")
+def test_wrong_tokens_are_slowed_down_and_right_ones_are_not(fresh: Gateway):
+    stranger = fresh.client(token="wrong")
     codes = [stranger.get("/v1/history").status_code for _ in range(32)]
     assert codes.count(401) >= 30
     assert codes[-1] == 429
-    assert gate.client().get("/v1/history").status_code == 200
+    assert fresh.client().get("/v1/history").status_code == 200
 
 
 def test_a_quota_counts_samples_of_a_day(gate: Gateway):

@@ -13,6 +13,8 @@ from gateways import Gateway, gateway
 
 from assay.serve.api.bodies import declared_name, declared_type
 
+PART = b'--b\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n1\r\n'
+TWO = PART + PART + b"--b--\r\n"
 HEAD = "PUT /v1/samples HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
 
 
@@ -100,18 +102,18 @@ def test_a_head_that_never_ends_is_cut_off(strict: Gateway, sent):
     assert strict.client().get("/healthz").status_code == 200
 
 
-def test_a_client_that_hangs_up_inside_of_a_body_leaves_nothing(gate: Gateway, caplog):
+def test_a_client_that_hangs_up_inside_of_a_body_leaves_nothing(fresh: Gateway, caplog):
     caplog.set_level(logging.INFO, "assay.http")
-    with socket.create_connection(("127.0.0.1", gate.port)) as connection:
-        connection.sendall(head(gate, "Content-Length: 1000") + b"fake")
-    client = gate.client()
+    with socket.create_connection(("127.0.0.1", fresh.port)) as connection:
+        connection.sendall(head(fresh, "Content-Length: 1000") + b"fake")
+    client = fresh.client()
     for _ in range(200):
         if any(line["status"] == 499 for line in log_lines(caplog)):
             break
         client.get("/healthz")
     assert any(line["status"] == 499 for line in log_lines(caplog))
     assert client.get("/v1/history").json()["results"] == []
-    assert gate.intake.backlog == 0
+    assert fresh.intake.backlog == 0
 
 
 @pytest.mark.parametrize(
@@ -144,8 +146,7 @@ def test_a_small_route_takes_no_large_body(gate: Gateway):
         (b"--b--\r\n", "multipart/form-data; boundary=" + "b" * 500, "bad_form"),
         (b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--b--\r\n', "multipart/form-data; boundary=b", "no_file"),
         (
-            b'--b\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n1\r\n' +
-            b'--b\r\nContent-Disposition: form-data; name="f"; filename="b"\r\n\r\n2\r\n--b--\r\n',
+            TWO,
             "multipart/form-data; boundary=b",
             "many_files",
         ),

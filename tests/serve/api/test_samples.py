@@ -83,7 +83,7 @@ def test_the_same_content_from_another_key_becomes_a_record_of_its_own(gate: Gat
 
 
 def test_what_people_say_of_a_sample_is_kept_as_a_label(gate: Gateway):
-    shown = done(gate.client())
+    shown = done(gate.client(), b"fake, they say")
     judge = gate.client("read", "feedback", "history:all")
     place = shown["links"]["self"] + "/feedback"
     assert gate.client().post(place, json={"label": "fake"}).status_code == 403

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 HEAD_S = 30.0  # for a whole head, from the connection or from its first byte
 HEAD_BYTES = 1 << 14
 IDLE_S = 30  # between two requests
+LINGER_S = 2.0  # closing with bytes unread would throw the answer away
 SILENT_S = 60  # after which the kernel asks whether the peer is still there
 BAD = {"code": "bad_request", "message": "This is not HTTP, or its head is too large.", "hint": ""}
 
@@ -66,7 +67,7 @@ class Server:
             http=self._protocol,
             ws="none",
             log_config=None,
-            access_log=False,  # it would write paths with names and signatures; the front writes a line of its own
+            access_log=False,
             server_header=False,
             timeout_keep_alive=IDLE_S,
             timeout_graceful_shutdown=max(1, round(grace_s)),
@@ -110,9 +111,11 @@ class Protocol(H11Protocol):
     head_s: ClassVar[float]
     allowed: ClassVar[tuple[Network, ...]] = ()
     _late: asyncio.TimerHandle | None = None
+    _is_refused = False  # answered, and only kept open until the peer has read that
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.access_log = False  # a line of uvicorn's would hold paths with names and signatures
         self.counters.connections += 1
         self.counters.active = len(self.connections)
         peer = transport.get_extra_info("peername")
@@ -129,6 +132,8 @@ class Protocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.counters.received_bytes += len(data)
+        if self._is_refused:
+            return
         super().data_received(data)
         self._watch()
 
@@ -155,7 +160,11 @@ class Protocol(H11Protocol):
             h11.EndOfMessage(),
         ):
             self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        self._is_refused = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._unwatch()
+        self._late = self.loop.call_later(LINGER_S, self.transport.close)
 
     def _watch(self) -> None:
         """Hold a client to its time while it owes a head."""
