@@ -33,7 +33,7 @@ from assay.types import JSON, Action
 
 PACKAGE = Path(__file__).parent
 SYSTEM = Path("/etc/assay")
-TABLES = ("limits", "retention", "paths", "policy", "models", "serve", "store", "api")
+TABLES = ("limits", "retention", "paths", "policy", "models", "serve", "store", "api", "signatures")
 RESERVED = frozenset({"ASSAY_CONFIG", "ASSAY_PASSPHRASE"})  # ASSAY_* variables that are not settings
 
 
@@ -123,6 +123,19 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Signatures:
+    """When signatures are doubted, where packs come from, how much is offered for review."""
+
+    match_rate: float = _setting(0.01, "number", 0, 1)
+    match_least: int = _setting(8, "count", 1, 10**6)
+    review_share: float = _setting(0.005, "number", 0, 1)
+    reload_s: float = _setting(10.0, "seconds", 0, 86400)
+    pack_bytes: int = _setting(2**30, "bytes", 1, 2**40)
+    pull_s: float = _setting(300.0, "seconds", 1, 86400)
+    inside: tuple[str, ...] = _worded((), options.networks, options.NETWORKS_EXPECTED)
+
+
+@dataclass(frozen=True, slots=True)
 class PolicySettings:
     """The operator's changes to the shipped policy: rule name -> action."""
 
@@ -155,6 +168,10 @@ class Paths:
         return self.data / "quarantine"
 
     @property
+    def packs(self) -> Path:
+        return self.data / "packs"
+
+    @property
     def pictures(self) -> Path:
         return self.data / "pictures"
 
@@ -185,6 +202,7 @@ class Settings:
     serve: Serve = field(default_factory=Serve)
     store: Store = field(default_factory=Store)
     api: Api = field(default_factory=Api)
+    signatures: Signatures = field(default_factory=Signatures)
     reasons: Mapping[str, float] = field(
         default_factory=dict
     )  # "detector.code" -> LLR in nats, instead of the shipped
@@ -309,6 +327,7 @@ def _settings(
         serve=Serve(**under("serve.")),
         store=Store(**under("store.")),
         api=Api(**under("api.")),
+        signatures=Signatures(**under("signatures.")),
         policy=PolicySettings({k: v for k, v in under("policy.").items() if f"policy.{k}" in given}),
         reasons={k: v for k, v in under("reasons.").items() if f"reasons.{k}" in given},
         models=under("models."),
@@ -330,6 +349,7 @@ OWNERS: Mapping[str, type] = {
     "serve.": Serve,
     "store.": Store,
     "api.": Api,
+    "signatures.": Signatures,
 }
 
 

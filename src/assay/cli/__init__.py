@@ -29,6 +29,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "bench": ("bench:bench", "Measure detectors, audit corpora, calibrate.", "Measuring"),
     "range": ("range:group", "Make labelled, marked fakes of known kinds.", "Measuring"),
     "models": ("models:models", "List, pull and verify the weights of detectors.", "Set-up"),
+    "signatures": (
+        "signatures:signatures",
+        "Known fakes and originals; lists and signed packs of them.",
+        "Set-up",
+    ),
     "trust": ("trust:trust", "Whose content credentials to believe.", "Set-up"),
     "config": ("config:config", "Explain, find and check the configuration.", "Set-up"),
     "doctor": ("doctor:doctor", "Check this machine: the jail's layers, weights, store, disk.", "Set-up"),

@@ -21,9 +21,10 @@ from assay.cli.terminal import (
     table,
 )
 from assay.report.escape import printable
-from assay.types import Label
+from assay.types import Kind, Label
 
 if TYPE_CHECKING:
+    from assay.config import Settings
     from assay.desk.quarantine import Entry
     from assay.desk.stores import Stores
     from assay.types import JSON, Screening
@@ -132,6 +133,7 @@ def release(
     reason: str | None,
 ) -> None:
     """Give contents back with name, mode and times. Nothing is ever overwritten."""
+    from assay.cli.signatures import taking
     from assay.desk import quarantine as desk
     from assay.desk.stores import Stores
 
@@ -140,26 +142,58 @@ def release(
         holdings = [stores.quarantine.vault.find(one) for one in ids]
         done = deed(reason)
         keys = identities(settings, identity, passphrase_file)
+        taken = taking(stores, holdings, keys if known_original else None)
         for holding in holdings:
-            paths = desk.release(stores, holding, to, keys, done, known_original=known_original, keep=keep)
+            paths = desk.release(
+                stores, holding, to, keys, done, known_original=known_original, keep=keep,
+                taken=taken.get(holding.id),
+            )  # fmt: skip
             for path in paths:
                 click.echo(f"{holding.id[:12]} released to {printable(str(path))}")
 
 
 @quarantine.command()
 @IDS
+@click.option("--original", type=click.Path(path_type=Path, dir_okay=False), help="The picture before it was changed; with one ID.")  # fmt: skip
+@click.option("--kind", "kinds", multiple=True, type=click.Choice([str(k) for k in Kind]), help="What was done [default: what the verdict says].")  # fmt: skip
+@click.option("--digest-only", is_flag=True, help="Open nothing: only these very bytes are known then.")
+@identity_options
 @reason_option
 @click.pass_context
-def confirm(ctx: click.Context, ids: tuple[str, ...], *, reason: str | None) -> None:
-    """Say that contents are fake indeed: from now on they are known, wherever they turn up."""
+def confirm(
+    ctx: click.Context,
+    ids: tuple[str, ...],
+    *,
+    original: Path | None,
+    kinds: tuple[str, ...],
+    digest_only: bool,
+    identity: Path | None,
+    passphrase_file: Path | None,
+    reason: str | None,
+) -> None:
+    """Say that contents are fake indeed: from now on they are known, wherever they turn up.
+
+    With the identity their fingerprints are known, too, so that copies are found that were saved again, and crops of
+    what was changed, by which such copies are told from the original.
+    """
+    from assay.cli.signatures import pixels_of, taking
     from assay.desk import quarantine as desk
     from assay.desk.stores import Stores
 
-    with Stores.open(settings_of(ctx)) as stores:
+    if original is not None and len(ids) > 1:
+        raise click.UsageError("--original goes with one ID")
+    settings = settings_of(ctx)
+    with Stores.open(settings) as stores:
         holdings = [stores.quarantine.vault.find(one) for one in ids]
         done = deed(reason)
+        keys = None if digest_only else _keys_if_any(settings, identity, passphrase_file)
+        taken = taking(stores, holdings, keys)
+        before = pixels_of(settings, original) if original is not None else None
         for holding in holdings:
-            digests = desk.confirm(stores, holding, done)
+            digests = desk.confirm(
+                stores, holding, done, taken=taken.get(holding.id), original=before,
+                kinds=[Kind(k) for k in kinds],
+            )  # fmt: skip
             click.echo(
                 f"{holding.id[:12]} confirmed as fake: {count(len(digests), 'digest')} known from now on"
             )
@@ -218,6 +252,20 @@ def rekey(
         f"{result.already} already were, {len(result.failures)} failed."
     )
     return 2 if result.failures else 0
+
+
+def _keys_if_any(settings: Settings, identity: Path | None, passphrase_file: Path | None) -> list[Any] | None:
+    """Open the identity; where it cannot be opened say what is missing without it, and go on."""
+    from assay.errors import AssayError
+
+    try:
+        return identities(settings, identity, passphrase_file)
+    except AssayError as e:
+        if identity is not None or passphrase_file is not None:
+            raise
+        note = "only these very bytes are known from now on, no copies that were saved again"
+        click.echo(f"assay: {printable(e.message)}: {note}", err=True)
+        return None
 
 
 def _matches(e: Entry, label: str | None, source: str | None, evidence: str | None) -> bool:

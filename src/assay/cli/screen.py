@@ -110,7 +110,13 @@ def screen(
             desk,
             _discarding(page),
             Screener(
-                settings, jobs=jobs, known=desk.known, trust=desk.trust(), source=source, zygotes=zygotes
+                settings,
+                jobs=jobs,
+                known=desk.known,
+                library=desk.library,
+                trust=desk.trust(),
+                source=source,
+                zygotes=zygotes,
             ) as screener,
         ):
             batch = _Batch(printer, page, strict=strict)

@@ -7,17 +7,28 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.action.identity import Recipients, without
 from assay.action.quarantine import Origin
 from assay.action.vault import Holding
+from assay.desk import feedback, signatures
+from assay.desk.history import screening_of
 from assay.desk.stores import Deed, Stores
 from assay.errors import QuarantineError
 from assay.store.audit import Audit
 from assay.store.judgements import Judgements
 from assay.store.records import Record, Records
-from assay.types import Label
+from assay.store.signatures import Signatures
+from assay.types import Kind, Label
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from sqlalchemy.engine import Connection
+
+    from assay.desk.taking import Taken
+    from assay.signatures.entries import Signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,7 @@ def release(
     *,
     known_original: bool = False,
     keep: bool = False,
+    taken: Taken | None = None,
 ) -> list[Path]:
     """Give a content back, with name, mode and times; never over anything that exists.
 
@@ -72,7 +84,9 @@ def release(
     known_original : bool
         Enter its digest as a known original: it will not be held again.
     keep : bool
-        Leave it in quarantine, too.
+        Leave it in quarantine, too: nothing is said of it then.
+    taken : Taken, optional
+        Its fingerprint and pixels: with `known_original` they become a signature, so that splices of it are found.
 
     Returns
     -------
@@ -94,28 +108,80 @@ def release(
         Audit.append(connection, deed.actor, "release", holding.id, deed.reason)
         if not keep:
             Records.note_release(connection, holding.id)
+        if known_original or not keep:
+            _take_back(connection, holding.id, deed)
+            feedback.label(connection, holding.id, "bona_fide", deed)
         if known_original:
             said = {"actor": deed.actor, "reason": deed.reason}
-            Judgements.label(connection, holding.id, "bona_fide", **said)
             Judgements.mark_known(connection, holding.id, "known_original", **said)
+            Signatures.changed(connection, signatures.LOCAL, "a digest was entered")
+            if taken is not None and taken.prints:
+                made = signatures.signatures_of(taken, "known_original", source=deed.actor)
+                signatures.remember(connection, made, deed)
     if not keep:
         stores.quarantine.vault.remove(holding)
     return [target for target, _ in plan]
 
 
-def confirm(stores: Stores, holding: Holding, deed: Deed) -> list[str]:
+def confirm(
+    stores: Stores,
+    holding: Holding,
+    deed: Deed,
+    *,
+    taken: Taken | None = None,
+    original: NDArray[np.uint8] | None = None,
+    kinds: Sequence[Kind] = (),
+) -> list[str]:
     """Say that a content is fake indeed: it and what was called fake inside of it become known fakes.
 
-    Returns the digests.
+    Parameters
+    ----------
+    taken : Taken, optional
+        Its fingerprint and pixels: they become a signature, by which copies are found that differ in their bytes. Of the
+        regions that its record names, crops are kept: copies are told from its original by them.
+    original : ndarray of uint8, shape (H, W, 3), optional
+        The picture before it was changed, if it is known.
+    kinds : sequence of Kind
+        What was done; by default what its verdict says.
+
+    Returns
+    -------
+    digests : list of str
     """
     inside = [r.sha256 for r in stores.records.held(holding.id) if r.document["label"] == Label.FAKE]
     digests = list(dict.fromkeys([holding.id, *(d for d in inside if d)]))
     with stores.database.write() as connection:
+        if taken is not None and taken.prints:
+            made = _confirmed(entry(stores, holding), taken, original, kinds, deed)
+            signatures.remember(connection, made, deed)
+        Signatures.changed(connection, signatures.LOCAL, f"{len(digests)} digests were entered")
         for digest in digests:
-            Judgements.label(connection, digest, "fake", actor=deed.actor, reason=deed.reason)
+            feedback.label(connection, digest, "fake", deed)
             Judgements.mark_known(connection, digest, "known_fake", actor=deed.actor, reason=deed.reason)
             Audit.append(connection, deed.actor, "confirm", digest, deed.reason)
     return digests
+
+
+def _confirmed(
+    found: Entry, taken: Taken, original: NDArray[np.uint8] | None, kinds: Sequence[Kind], deed: Deed
+) -> list[Signature]:
+    """The signatures of a confirmed fake, with the regions and kinds of its own record."""
+    verdict = screening_of(found.record).verdict if found.record else None
+    evidence = verdict.evidence if verdict else ()
+    regions = [r for e in evidence if (e.llr or 0.0) > 0 for r in e.finding.regions if r.time_s is None]
+    named = verdict.kinds if verdict else ()
+    chosen = kinds or tuple(k for k in named if k not in (Kind.KNOWN_FAKE, Kind.TAMPERED_CREDENTIAL))
+    return signatures.signatures_of(
+        taken, "known_fake", kinds=chosen, regions=() if original is not None else regions, original=original,
+        source=deed.actor,
+    )  # fmt: skip
+
+
+def _take_back(connection: Connection, sha256: str, deed: Deed) -> None:
+    """What was released is no known fake any more."""
+    Judgements.remove_known(connection, sha256)
+    signatures.withdraw_of(connection, sha256, deed)
+    Signatures.changed(connection, signatures.LOCAL, "a digest was taken back")
 
 
 def purge(stores: Stores, holding: Holding, deed: Deed) -> None:

@@ -10,10 +10,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from assay.action.quarantine import Quarantine
-from assay.desk import retention
+from assay.desk import feedback, retention, signatures
+from assay.desk.signatures import Shelf
 from assay.errors import QuarantineError, StoreError
 from assay.report.contract import flatten, to_json
 from assay.signatures import trust
+from assay.signatures.library import Library
 from assay.store.audit import Audit
 from assay.store.database import Database
 from assay.store.judgements import Judgements
@@ -49,6 +51,7 @@ class Desk:
     keep: bool
     quarantine: Quarantine | None
     dry_run: bool = False
+    shelf: Shelf | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
@@ -69,7 +72,9 @@ class Desk:
         StoreError, QuarantineError
             If what was asked for cannot be done; nothing was screened then.
         """
-        desk = cls(settings, Database(settings.database), history, keep, None, dry_run)
+        database = Database(settings.database)
+        desk = cls(settings, database, history, keep, None, dry_run)
+        desk.shelf = Shelf(database, settings)
         if quarantine and not dry_run:
             desk.quarantine = Quarantine(settings.paths.quarantine)
             note = desk.quarantine.keys.ensure(passphrase)
@@ -86,6 +91,8 @@ class Desk:
         if self.history:
             with self._noting("what is too old was not removed"):
                 retention.enforce_daily(self.settings)
+        if self.shelf is not None:
+            self.shelf.close()
         self.database.close()
 
     def known(self, sha256: str) -> str | None:
@@ -96,6 +103,15 @@ class Desk:
         with self._noting("known fakes and originals were not looked up"):
             standing = Judgements(self.database).known(sha256)
         return standing  # noqa: RET504 - None where the lookup failed
+
+    def library(self) -> Library:
+        """The signatures in force; none where they cannot be read, which is noted."""
+        if self.shelf is None:
+            return Library()
+        found = self.shelf.library()
+        if self.shelf.problem and self.shelf.problem not in self.notes:
+            self.notes.append(self.shelf.problem)
+        return found
 
     def trust(self) -> dict[str, str]:
         return trust.load(self.settings.paths.trust)
@@ -111,6 +127,10 @@ class Desk:
         if self.history:
             with self._noting("not recorded in the history"):
                 Records(self.database, to_json).add([screening])
+            with self._noting("matches of signatures were not counted"):
+                signatures.note_matches(self.database, screening, self.settings)
+            with self._noting("nothing was drawn for review"):
+                feedback.draw(self.database, screening, self.settings)
         return screening
 
     def _divert(self, screening: Screening, cause: Screening, arrival: Arrival) -> Screening:

@@ -125,9 +125,10 @@ def _image(opened: Opened, message: Mapping[str, Any], arena: ArenaWriter | None
 
 
 def _video(opened: Opened, message: Mapping[str, Any], _arena: ArenaWriter | None) -> Iterator[JSON]:
+    """Open the pictures of a film; with ``every_s`` a frame every so many seconds is planned."""
     from assay.media.video import VideoReader
 
-    reader = VideoReader(opened.file, message["limits"])
+    reader = VideoReader(opened.file, message["limits"], every_s=float(message.get("every_s", 0.0)))
     opened.reader = reader
     yield reader.described()
 

@@ -65,6 +65,37 @@ def planned(
     return tuple(Group(k, k, (float(times[k]),)) for k in chosen)
 
 
+def dense(
+    times: NDArray[np.float64],
+    keys: NDArray[np.bool_],
+    every_s: float,
+    *,
+    most: int,
+    shown: NDArray[np.bool_] | None = None,
+) -> tuple[Group, ...]:
+    """Choose a frame every `every_s` seconds, the whole clip being decoded for them: what a signature is made of.
+
+    Parameters and answer are those of `planned`.
+    """
+    visible = np.ones_like(keys) if shown is None else shown
+    starts = np.flatnonzero(keys)
+    if not starts.size or starts[0] != 0:
+        starts = np.concatenate([[0], starts])
+    groups = []
+    chosen: set[int] = set()
+    for first, end in zip(starts.tolist(), [*starts[1:].tolist(), times.size], strict=True):
+        inside = np.arange(first, end)[visible[first:end]]
+        picked = []
+        for k in inside[np.argsort(times[inside], kind="stable")].tolist():
+            place = int(times[k] / every_s)
+            if place not in chosen and len(chosen) < most:
+                chosen.add(place)
+                picked.append(k)
+        if picked:
+            groups.append(Group(first, end - 1, tuple(sorted({float(times[k]) for k in picked}))))
+    return tuple(groups)
+
+
 def _spaced(times: NDArray[np.float64], starts: NDArray[np.intp], spacing: float) -> list[int]:
     """Every key frame that comes at least `spacing` after the one chosen before."""
     chosen: list[int] = []

@@ -31,11 +31,15 @@ PREVIEWS = 8
 class VideoReader:
     """One video: opened, counted and planned at once, then read window by window."""
 
-    def __init__(self, file: BinaryIO, limits: Mapping[str, float]) -> None:
+    def __init__(self, file: BinaryIO, limits: Mapping[str, float], *, every_s: float = 0.0) -> None:
+        """Plan what is read: as `sampling.planned` says, or a frame every so many seconds."""
         self._index = read_index(file, limits)
-        groups = sampling.planned(
-            self._index.times, self._index.keys, most=int(limits["frames"]), shown=self._index.shown
-        )
+        times, keys, shown_ones = self._index.times, self._index.keys, self._index.shown
+        most = int(limits["frames"])
+        if every_s > 0:
+            groups = sampling.dense(times, keys, every_s, most=most, shown=shown_ones)
+        else:
+            groups = sampling.planned(times, keys, most=most, shown=shown_ones)
         self.planned = sum(len(g.times) for g in groups)
         shown = np.linspace(0, self.planned - 1, min(PREVIEWS, self.planned)).round().astype(int)
         self._shown = frozenset(shown.tolist())

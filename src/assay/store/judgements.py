@@ -70,7 +70,25 @@ class Judgements:
         )
 
     @staticmethod
-    def label(connection: Connection, sha256: str, label: Said, *, actor: str, reason: str) -> None:
+    def label(
+        connection: Connection,
+        sha256: str,
+        label: Said,
+        *,
+        actor: str,
+        reason: str,
+        chosen: str = "quarantine",
+        share: float = 1.0,
+    ) -> None:
+        """Keep a reviewer's word as a pending label.
+
+        Parameters
+        ----------
+        chosen
+            How the sample came before the reviewer: "quarantine", or "review" if it was drawn at random.
+        share
+            Of such samples that were offered: the label stands for 1 over it.
+        """
         connection.execute(
             labels.insert().values(
                 sha256=sha256,
@@ -78,6 +96,8 @@ class Judgements:
                 actor=storable(actor),
                 reason=storable(reason),
                 labelled_at=datetime.now(UTC),
+                chosen=chosen,
+                share=share,
             )
         )
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-REVISION = "0003"  # the newest migration; a database with a higher number belongs to a newer program
+REVISION = "0004"  # the newest migration; a database with a higher number belongs to a newer program
 
 
 class Moment(TypeDecorator[datetime]):
@@ -212,6 +212,90 @@ labels = Table(
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("labelled_at", Moment, nullable=False),
+    Column("chosen", String(16)),  # how the sample came before a reviewer: quarantine, review; null: before this was kept
+    Column("share", Float),  # of such samples that are offered: 1 over it is what a label stands for
+    Column("used_in", Text),  # the calibration that it went into; null: pending
+)
+
+reviews = Table(  # delivered samples that were drawn at random for somebody to look at
+    "reviews",
+    metadata,
+    Column("record_id", ForeignKey("records.id", ondelete="CASCADE"), primary_key=True),
+    Column("share", Float, nullable=False),  # of delivered samples that was drawn then
+    Column("offered_at", Moment, nullable=False),
+    Column("answered_at", Moment),
+)
+
+notes = Table(  # what clients said of a verdict: no label, since anybody can say anything
+    "notes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("said", String(32), nullable=False),
+    Column("client", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("noted_at", Moment, nullable=False),
+)
+
+signatures = Table(  # those of this installation and of imported lists; those of packs lie in their files
+    "signatures",
+    metadata,
+    Column("list", String(64), primary_key=True),
+    Column("id", String(128), primary_key=True),
+    Column("about", String(16), nullable=False),
+    Column("format", String(32), nullable=False),
+    Column("state", String(16), nullable=False),  # active | shadow | suspended | withdrawn
+    Column("actor", Text, nullable=False),
+    Column("added_at", Moment, nullable=False),
+    Column("line", Text, nullable=False),  # its canonical text
+)
+
+signature_matches = Table(  # of any list, packs too
+    "signature_matches",
+    metadata,
+    Column("list", String(64), primary_key=True),
+    Column("id", String(128), primary_key=True),
+    Column("matches", BigInteger, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("suspended_at", Moment),  # it matched too much
+)
+
+signature_changes = Table(  # every change of what is in force: the newest serial names the edition
+    "signature_changes",
+    metadata,
+    Column("serial", Integer, primary_key=True),
+    Column("changed_at", Moment, nullable=False),
+    Column("list", String(64), nullable=False),
+    Column("what", Text, nullable=False),
+)
+
+packs = Table(
+    "packs",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("serial", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),  # of its header
+    Column("key", String(16), nullable=False),
+    Column("issued_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("installed_at", Moment, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("state", String(16), nullable=False),  # active | shadow | suspended
+    Column("url", Text, nullable=False),  # where newer issues are pulled from, or empty
+    Column("refused", BigInteger, nullable=False),  # no serial up to this one is installed again
+)
+
+verdict_changes = Table(  # what a retrohunt found: once for each record and cause
+    "verdict_changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("record_id", ForeignKey("records.id", ondelete="CASCADE"), nullable=False),
+    Column("cause", String(64), nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    Column("outcome", String(32), nullable=False),  # changed | needs_identity | needs_sample
+    Column("before", Text, nullable=False),  # lines of the JSON contract
+    Column("after", Text, nullable=False),
+    Index(None, "record_id", "cause", unique=True),
 )
 
 audit = Table(
