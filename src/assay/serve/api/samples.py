@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from assay.serve.api import models
@@ -33,6 +33,14 @@ DIGEST = r"^[0-9a-fA-F]{64}$"
 SampleId = Annotated[str, Path(pattern=ID, description="The id that the upload was answered with.")]
 Wait = Annotated[
     float, Query(ge=0, le=3600, description="Seconds to wait for the verdict; the gateway bounds them.")
+]
+Once = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=255,
+        description="Your own name for this upload: sent again with it, it is the same sample and not another one.",
+    ),
 ]
 RAW = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 FORM: dict[str, Any] = {
@@ -71,8 +79,10 @@ class Standing:
     openapi_extra={"requestBody": {"required": True, "content": FORM | RAW}},
     summary="Hand in a sample, as a form with one file or as the bytes alone",
 )
-async def upload(request: Request, service: Served, key: Submitter, wait: Wait = 0) -> Response:
-    return await taken(request, service, key, wait=wait)
+async def upload(
+    request: Request, service: Served, key: Submitter, wait: Wait = 0, once: Once = None
+) -> Response:
+    return await taken(request, service, key, wait=wait, once=once)
 
 
 @router.put(
@@ -83,8 +93,10 @@ async def upload(request: Request, service: Served, key: Submitter, wait: Wait =
     openapi_extra={"requestBody": {"required": True, "content": RAW}},
     summary="Hand in a sample as a stream of its bytes",
 )
-async def stream(request: Request, service: Served, key: Submitter, wait: Wait = 0) -> Response:
-    return await taken(request, service, key, wait=wait)
+async def stream(
+    request: Request, service: Served, key: Submitter, wait: Wait = 0, once: Once = None
+) -> Response:
+    return await taken(request, service, key, wait=wait, once=once)
 
 
 @router.put(
@@ -96,9 +108,9 @@ async def stream(request: Request, service: Served, key: Submitter, wait: Wait =
     summary="Hand in a sample as a stream, with a name for people",
 )
 async def stream_named(
-    request: Request, service: Served, key: Submitter, name: str, wait: Wait = 0
+    request: Request, service: Served, key: Submitter, name: str, wait: Wait = 0, once: Once = None
 ) -> Response:
-    return await taken(request, service, key, name=name, wait=wait)
+    return await taken(request, service, key, name=name, wait=wait, once=once)
 
 
 @router.get("/samples/{sample_id}", responses=models.failures(404), summary="How far a sample is")
@@ -151,9 +163,17 @@ async def feedback(
 # What other faces use, too -------------------------------------------------------------------------------------------
 
 
-async def taken(request: Request, service: Service, key: Key, *, name: str = "", wait: float = 0) -> Response:
+async def taken(
+    request: Request,
+    service: Service,
+    key: Key,
+    *,
+    name: str = "",
+    wait: float = 0,
+    once: str | None = None,
+) -> Response:
     """Take a sample in and answer as its upload is answered everywhere in `/v1`."""
-    job = await submitted(request, service, key, name=name, is_inline=wait > 0)
+    job = await submitted(request, service, key, name=name, is_inline=wait > 0, once=once)
     if wait > 0 and job.state is not State.DONE:
         job = await service.intake.wait(job.id, min(wait, service.settings.api.wait_s))
     record = None
@@ -165,14 +185,20 @@ async def taken(request: Request, service: Service, key: Key, *, name: str = "",
 
 
 async def submitted(
-    request: Request, service: Service, key: Key, *, name: str = "", is_inline: bool = False
+    request: Request,
+    service: Service,
+    key: Key,
+    *,
+    name: str = "",
+    is_inline: bool = False,
+    once: str | None = None,
 ) -> Job:
     """Spool a request's sample and hand it to the intake: when this returns, it is safe."""
     with service.uploading.one():
         service.lost()
         async with received(request, service.settings, name=name) as submission:
             await _spent(service, key)
-            return await _handed_over(service, key, submission, is_inline=is_inline)
+            return await _handed_over(service, key, submission, is_inline=is_inline, once=once or "")
 
 
 async def standing(service: Service, key: Key, sample_id: str) -> Standing:
@@ -244,7 +270,9 @@ async def _spent(service: Service, key: Key) -> None:
         )
 
 
-async def _handed_over(service: Service, key: Key, submission: Submission, *, is_inline: bool) -> Job:
+async def _handed_over(
+    service: Service, key: Key, submission: Submission, *, is_inline: bool, once: str
+) -> Job:
     from assay.serve.threads import in_thread
 
     parts: Mapping[str, Any] = {
@@ -255,5 +283,6 @@ async def _handed_over(service: Service, key: Key, submission: Submission, *, is
         "declared_type": submission.declared_type,
         "source": key.source,
         "priority": Priority.INLINE if is_inline else Priority.DEEP,
+        "key": once,
     }
     return await in_thread(lambda: service.intake.submit(**parts))
