@@ -20,6 +20,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Judge a stored screening again, with today's calibration and policy.",
         "Screening",
     ),
+    "retrohunt": (
+        "retrohunt:retrohunt",
+        "Ask what was screened before again, with what is known today.",
+        "Screening",
+    ),
     "quarantine": (
         "quarantine:quarantine",
         "List, show, release, confirm or purge what was diverted.",

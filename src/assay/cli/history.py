@@ -12,6 +12,7 @@ from assay.cli.settings import settings_of
 from assay.types import Action, Label, Status
 
 if TYPE_CHECKING:
+    from assay.desk.retrohunt import Change
     from assay.store.records import Record
 
 SHOWN = 50
@@ -54,6 +55,7 @@ def history(
     from assay.cli.terminal import table
     from assay.desk.history import history as past
     from assay.desk.history import moment
+    from assay.desk.retrohunt import changes_of
     from assay.desk.stores import Stores
     from assay.store.records import Filter
 
@@ -75,8 +77,9 @@ def history(
                 click.echo(json.dumps(record.document, ensure_ascii=True))
             return
         listed = list(itertools.islice(records, shown + 1 if shown else None))
+        later = {c.record_id: c for c in changes_of(stores, [r.id for r in listed]) if c.outcome == "changed"}
     more = bool(shown) and len(listed) > shown
-    rows = [_row(record) for record in listed[: shown or None]]
+    rows = [_row(record, later.get(record.id)) for record in listed[: shown or None]]
     if not rows:
         click.echo("No records." if wanted == Filter() else "No records match.")
         return
@@ -87,11 +90,16 @@ def history(
         )
 
 
-def _row(record: Record) -> tuple[str, ...]:
+def _row(record: Record, change: Change | None = None) -> tuple[str, ...]:
     from assay.cli.terminal import local
     from assay.desk.history import screening_of
+    from assay.report.contract import from_json
     from assay.report.table import word
 
     screening = screening_of(record)
     action = str(screening.decision.action) if screening.decision else "-"
+    if change is not None:  # what a retrohunt said of it later
+        then, now = word(screening), word(from_json(change.after))
+        action = f"{action}, now {change.after['action']}"
+        return local(record.screened_at), record.id[:12], f"{then}, now {now}", action, screening.path
     return local(record.screened_at), record.id[:12], word(screening), action, screening.path

@@ -11,12 +11,10 @@ from assay.cli.settings import settings_of
 from assay.report.escape import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from assay.config import Settings
     from assay.desk.replay import Change, Replay
     from assay.desk.stores import Stores
-    from assay.types import Screening, Verdict
+    from assay.types import Screening
 
 
 @click.command()
@@ -34,6 +32,7 @@ def replay(ctx: click.Context, record: str, *, deep: bool, as_json: bool) -> Non
     """
     from assay.action.policy import decide
     from assay.cli.terminal import local
+    from assay.desk.judging import fusing
     from assay.desk.replay import replay as judge_again
     from assay.desk.stores import Stores
     from assay.report.contract import line
@@ -45,7 +44,7 @@ def replay(ctx: click.Context, record: str, *, deep: bool, as_json: bool) -> Non
             done = _examined_again(settings, stores, record)
         else:
             done = judge_again(
-                stores.records, record, _fuse(settings), lambda verdict: decide(verdict, settings.policy)
+                stores.records, record, fusing(settings), lambda verdict: decide(verdict, settings.policy)
             )
     if as_json:
         click.echo(line(done.after))
@@ -76,33 +75,6 @@ def _examined_again(settings: Settings, stores: Stores, record: str) -> Replay:
         settings, jobs=1, known=stores.judgements.known, trust=trust.load(settings.paths.trust)
     ) as screener:
         return examine_again(stores.records, record, stores.blobs, screener.screen_stream)
-
-
-def _fuse(settings: Settings) -> Callable[[Screening], Verdict]:
-    from assay.evidence.registry import entries
-    from assay.media.identify import family_of
-    from assay.verdict.calibration import Context
-    from assay.verdict.fusion import fuse
-
-    claims = {e.card.name: e.card.claims for e in entries() if e.detector is not None}
-
-    def fused(screening: Screening) -> Verdict:
-        assert screening.verdict is not None
-        context = Context(
-            media_family=family_of(screening.sample.media_type),
-            size_px=screening.size_px,
-            quality=screening.quality,
-            claims=claims,
-        )
-        steady = screening.verdict.stability
-        return fuse(
-            screening.verdict.evidence,
-            context=context,
-            settings=settings,
-            rescored=steady.copies if steady else (),
-        )
-
-    return fused
 
 
 def _sentence(change: Change) -> str:

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
     from assay.config import Settings
     from assay.desk.stores import Deed, Stores
-    from assay.store.database import Database
     from assay.store.judgements import Said
     from assay.types import Screening
 
 PASSED = (Action.DELIVER, Action.LABEL)
 
 
-def draw(database: Database, screening: Screening, settings: Settings) -> bool:
-    """Offer a delivered sample for review, with the probability ``signatures.review_share``; says if it was drawn.
+def draw(connection: Connection, screening: Screening, settings: Settings) -> bool:
+    """Offer a delivered sample for review, with the probability ``signatures.review_share``, in the transaction that
+    records it; says if it was drawn.
 
     The draw is made of the screening's id, which is random: repeated, it has the same outcome.
     """
@@ -35,8 +35,7 @@ def draw(database: Database, screening: Screening, settings: Settings) -> bool:
         return False
     if not drawn(screening.sample.id, share):
         return False
-    with database.write() as connection:
-        Feedback.offer(connection, screening.sample.id, share, datetime.now(UTC))
+    Feedback.offer(connection, screening.sample.id, share, datetime.now(UTC))
     return True
 
 

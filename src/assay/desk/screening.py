@@ -126,12 +126,14 @@ class Desk:
                 self._keep(screening, arrival)
         if self.history:
             with self._noting("not recorded in the history"):
-                Records(self.database, to_json).add([screening])
-            with self._noting("matches of signatures were not counted"):
-                signatures.note_matches(self.database, screening, self.settings)
-            with self._noting("nothing was drawn for review"):
-                feedback.draw(self.database, screening, self.settings)
+                self._record(screening)
         return screening
+
+    def _record(self, screening: Screening) -> None:
+        with self.database.write() as connection:
+            Records(self.database, to_json).add_within(connection, [screening])
+            signatures.note_matches(connection, screening, self.settings)
+            feedback.draw(connection, screening, self.settings)
 
     def _divert(self, screening: Screening, cause: Screening, arrival: Arrival) -> Screening:
         if self.dry_run:

@@ -13,6 +13,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from assay.errors import AssayError, StoreError
+from assay.report.contract import flatten
 from assay.signatures.entries import About, Fingerprint, PackError, PictureCode, Signature, decoded, encoded
 from assay.signatures.library import Known, Library, State
 from assay.signatures.pdq import ImagePrint
@@ -195,20 +196,20 @@ def signatures_of(
     return found
 
 
-def note_matches(database: Database, screening: Screening, settings: Settings) -> list[Tally]:
-    """Count what a screening matched, and suspend imported signatures that match too much; returns the suspended."""
-    matched = {name for s in _flat(screening) if s.traces for name in s.traces.matched}
+def note_matches(connection: Connection, screening: Screening, settings: Settings) -> list[Tally]:
+    """Count what a screening matched, in the transaction that records it; imported signatures that match too much are
+    suspended. Returns those."""
+    matched = {name for s in flatten(screening) if s.traces for name in s.traces.matched}
     if not matched:
         return []
-    with database.write() as connection:
-        tallies = Signatures.note_matches(connection, matched, screening.screened_at)
-        doubted = [t for t in tallies if t.listed != LOCAL and t.suspended_at is None]
-        over = [t for t in doubted if _too_often(connection, t, settings)]
-        for t in over:
-            Signatures.suspend(connection, t.listed, t.id, screening.screened_at)
-            rate = f"it matched {t.matches} times, over signatures.match_rate"
-            Audit.append(connection, "assay", "signatures-suspend", f"{t.listed}: {t.id}", rate)
-            Signatures.changed(connection, t.listed, f"{t.id} suspended")
+    tallies = Signatures.note_matches(connection, matched, screening.screened_at)
+    doubted = [t for t in tallies if t.listed != LOCAL and t.suspended_at is None]
+    over = [t for t in doubted if _too_often(connection, t, settings)]
+    for t in over:
+        Signatures.suspend(connection, t.listed, t.id, screening.screened_at)
+        rate = f"it matched {t.matches} times, over signatures.match_rate"
+        Audit.append(connection, "assay", "signatures-suspend", f"{t.listed}: {t.id}", rate)
+        Signatures.changed(connection, t.listed, f"{t.id} suspended")
     return over
 
 
@@ -279,9 +280,3 @@ def _serial(database: Database) -> int:
     if database.path is not None and not database.path.exists():
         return 0
     return Signatures(database).edition()[0]
-
-
-def _flat(screening: Screening) -> Iterator[Screening]:
-    yield screening
-    for child in screening.children:
-        yield from _flat(child)
