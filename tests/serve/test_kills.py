@@ -3,108 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import random
-import signal
-import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
-import numpy as np
 import pytest
-from PIL import Image
-from pyrage import x25519
+from programs import EACH, SECRET, Program, free_port, furnished, prepared, sample, submit
 
 from assay.store.database import Database
-from assay.store.judgements import Judgements
-from assay.store.keys import Keys
 from assay.types import sha256_of
 
 SAMPLES = int(os.environ.get("ASSAY_TEST_KILL_SAMPLES", "1000"))
 KILLS = int(os.environ.get("ASSAY_TEST_KILLS", "5"))
-SECRET = b"what only a quarantined sample says"
-EACH = 10  # one sample in so many is a known fake
-
-
-def sample(n: int) -> bytes:
-    """A small picture; one in `EACH` carries words that must not be found on the disk afterwards."""
-    pixels = np.random.default_rng(n).integers(0, 255, (12, 12, 3), np.uint8)
-    made = io.BytesIO()
-    Image.fromarray(pixels).save(made, "PNG")
-    return made.getvalue() + (b"%s %d" % (SECRET, n) if n % EACH == 0 else b"")
-
-
-class Program:
-    """One `assay` process that is started again whenever it was killed."""
-
-    def __init__(self, place: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
-        self.arguments = arguments
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("ASSAY_", "XDG_"))}
-        self.environment = kept | {"HOME": str(place)} | (env or {})
-        self.log = (place / f"{arguments[0]}-{len(list(place.iterdir()))}.log").open("ab")
-        self.process = self._started()
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "assay", *self.arguments]
-        return subprocess.Popen(command, env=self.environment, stdout=self.log, stderr=self.log)
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def again(self) -> None:
-        self.process = self._started()
-
-    def stop(self) -> int:
-        self.process.terminate()
-        try:
-            code = self.process.wait(60)
-        finally:
-            self.log.close()
-        return code
-
-
-@pytest.fixture
-def place(tmp_path):
-    """A home with a key for the quarantine, known fakes, and a key for the API."""
-    data = tmp_path / ".local" / "share" / "assay"
-    keys = data / "quarantine" / "keys"
-    keys.mkdir(parents=True, mode=0o700)
-    (keys / "recipients.txt").write_text(f"{x25519.Identity.generate().to_public()}\n")
-    return tmp_path
-
-
-def prepared(database: Database) -> str:
-    with database.write() as connection:
-        for n in range(0, SAMPLES, EACH):
-            Judgements.mark_known(connection, sha256_of(sample(n)), "known_fake", actor="t", reason="t")
-    return Keys(database).create("t", ("submit", "read"), actor="t")[1]
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
-def submit(url: str, token: str, n: int) -> str:
-    """Hand a sample in as a patient client does: again and again, under one name of its own."""
-    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": f"sample {n}"}
-    end = time.monotonic() + 300
-    while time.monotonic() < end:
-        with contextlib.suppress(httpx.HTTPError):
-            answer = httpx.put(f"{url}/v1/samples", content=sample(n), headers=headers, timeout=10)
-            if answer.status_code in (200, 202):
-                return str(answer.json()["id"])
-        time.sleep(0.2)
-    raise AssertionError(f"sample {n} was never taken")
 
 
 def disturb(programs: list[Program], kills: int, stop: threading.Event) -> int:
@@ -119,15 +33,15 @@ def disturb(programs: list[Program], kills: int, stop: threading.Event) -> int:
 
 
 @pytest.mark.slow
-def test_kills_lose_nothing_and_double_nothing(place):
-    url, data = f"http://127.0.0.1:{free_port()}", place / ".local" / "share" / "assay"
+def test_kills_lose_nothing_and_double_nothing(tmp_path):
+    url, data = f"http://127.0.0.1:{free_port()}", furnished(tmp_path)
     with Database(data / "assay.db") as database:
-        token = prepared(database)
+        token = prepared(database, SAMPLES)
     env = {"ASSAY_API_PER_MINUTE": "0", "ASSAY_SERVE_BACKLOG": "100000"}
     served = Program(
-        place, "serve", "--http", url.removeprefix("http://"), "--clamd", "", "--icap", "", env=env
+        tmp_path, "serve", "--http", url.removeprefix("http://"), "--clamd", "", "--icap", "", env=env
     )
-    programs = [served, Program(place, "worker", "-j", "1", env=env)]
+    programs = [served, Program(tmp_path, "worker", "-j", "1", env=env)]
     stop = threading.Event()
     try:
         with ThreadPoolExecutor(9) as pool:

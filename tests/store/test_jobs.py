@@ -76,8 +76,8 @@ def test_overdue_are_jobs_whose_lease_ran_out_and_those_that_nobody_began(jobs):
     assert jobs.overdue(now=NOON + LEASE / 2) == []
     late = NOON + UNSEEN + timedelta(seconds=1)
     found = jobs.overdue(now=late)
-    assert {job.id for job, _ in found} == {a_job(n).id for n in (1, 2, 3)}
-    assert [job.id for job, _ in jobs.overdue(now=late)] == [a_job(1).id], "what was queued again is put off"
+    assert {job.id for job in found} == {a_job(n).id for n in (1, 2, 3)}
+    assert [job.id for job in jobs.overdue(now=late)] == [a_job(1).id], "what was queued again is put off"
 
 
 def test_the_dead_lose_their_leases_at_once(jobs):

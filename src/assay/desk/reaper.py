@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -67,8 +68,9 @@ class Reaper:
         if dead:
             self._jobs.expire(dead)
         overdue = self._jobs.overdue()
-        for job, fence in overdue:
-            self._put(job.id, int(job.priority), fence + 1)
+        attempt = int(time.time()) // 60  # one entry a minute, whoever reaps: a queue knows each entry once
+        for job in overdue:
+            self._put(job.id, int(job.priority), attempt)
         return len(overdue)
 
     def sweep(self, now: datetime | None = None) -> int:

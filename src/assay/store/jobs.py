@@ -208,8 +208,8 @@ class Jobs:
         with self.database.read() as connection:
             return {str(name) for name in connection.execute(query).scalars()}
 
-    def overdue(self, most: int = 500, now: datetime | None = None) -> list[tuple[Job, int]]:
-        """Name jobs whose lease or patience has run out, with their fences; each is put off, so that one reaper gets it."""
+    def overdue(self, most: int = 500, now: datetime | None = None) -> list[Job]:
+        """Name jobs whose lease or patience has run out; those that nobody began are put off meanwhile."""
         moment = now or datetime.now(UTC)
         late = (jobs.c.state != str(State.DONE)) & (jobs.c.leased_until < moment)
         query = sa.select(jobs).where(late).order_by(jobs.c.priority, jobs.c.submitted_at).limit(most)
@@ -220,7 +220,7 @@ class Jobs:
                 connection.execute(
                     jobs.update().where(jobs.c.id.in_(waiting)).values(leased_until=moment + UNSEEN)
                 )
-        return [(_job(row), int(row.fence)) for row in rows]
+        return [_job(row) for row in rows]
 
     def unfinished(self, ids: Iterable[str]) -> set[str]:
         """Tell which of these are not done."""
