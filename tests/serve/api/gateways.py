@@ -7,7 +7,8 @@ import contextlib
 import dataclasses
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from assay.desk.webhooks import Webhooks
 from assay.desk.work import Worker
 from assay.serve.api.app import application
 from assay.serve.api.server import Server
+from assay.serve.api.service import Service
 from assay.serve.counters import Counters
 from assay.store.keys import Keys
 from assay.store.waiting import Waiting
@@ -80,6 +82,7 @@ class Gateway:
     webhooks: Webhooks
     counters: Counters = field(default_factory=Counters)
     port: int = 0
+    service: Service | None = None
     clients: list[httpx.Client] = field(default_factory=list)
 
     @property
@@ -96,6 +99,14 @@ class Gateway:
         )
         self.clients.append(made)
         return made
+
+    def until(self, true: Callable[[], bool]) -> bool:
+        """Wait, for at most ten seconds, until something holds."""
+        for _ in range(1000):
+            if true():
+                return True
+            time.sleep(0.01)
+        return False
 
     def anybody(self) -> httpx.Client:
         made = httpx.Client(base_url=self.url, timeout=30, verify=False)
@@ -148,6 +159,7 @@ def gateway(
 @contextlib.contextmanager
 def _served(running: Gateway, head_s: float) -> Iterator[None]:
     app = application(running.intake, running.stores, running.settings, running.counters)
+    running.service = app.state.service
     server = Server(
         app,
         most_connections=running.settings.api.requests,

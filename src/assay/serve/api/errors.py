@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
-from assay.errors import AssayError, SampleError, StoreError
+from assay.errors import AssayError, SampleError
 from assay.serve.spool import OverSize, SpoolError
 from assay.types import JSON
 
@@ -24,7 +24,7 @@ WORDS: dict[int, tuple[str, str, str]] = {
         "The header Allow names those that are.",
     ),
 }
-# What a caller did wrong, by the code of the store's error.
+# What a caller did wrong, by the code of the error.
 OF_CALLERS = {
     "not_found": 404,
     "ambiguous": 404,
@@ -32,6 +32,7 @@ OF_CALLERS = {
     "not_a_time": 422,
     "not_a_scope": 422,
     "not_an_address": 422,
+    "not_an_event": 422,
     "inside": 422,
     "exists": 409,
 }
@@ -87,7 +88,7 @@ def api_error(error: Exception) -> ApiError:
 def _of_assay(error: AssayError) -> ApiError:
     if error.code == "overloaded":
         return again(429, "overloaded", error.message, error.hint or "Try again later.")
-    if isinstance(error, StoreError) and error.code in OF_CALLERS:
+    if error.code in OF_CALLERS:
         return ApiError(OF_CALLERS[error.code], error.code, error.message, error.hint)
     if isinstance(error, SampleError):
         return ApiError(422, error.code, error.message, error.hint)

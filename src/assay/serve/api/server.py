@@ -43,7 +43,7 @@ class Server:
     app
         Made by `app.application`.
     most_connections
-        Open at once; further ones are closed at once.
+        With a request under way; beyond twice as many, connections are closed at once.
     counters
         Where connections are counted.
     grace_s
@@ -120,7 +120,7 @@ class Protocol(H11Protocol):
         self.counters.active = len(self.connections)
         peer = transport.get_extra_info("peername")
         is_allowed = not isinstance(peer, tuple) or may_connect(str(peer[0]), self.allowed)
-        if not is_allowed or len(self.connections) > self.most:
+        if not is_allowed or len(self.connections) > 2 * self.most:  # the front tells the first half
             self.counters.turned_away += 1
             transport.abort()
             return
