@@ -12,6 +12,7 @@ from gateways import Gateway
 from realitydefender import RealityDefender
 from realitydefender.errors import RealityDefenderError
 
+from assay.store.feedback import Feedback
 from assay.store.keys import Keys
 from assay.types import sha256_of
 
@@ -116,7 +117,7 @@ def test_results_are_listed_in_pages_and_by_name_and_day(gate: Gateway, tmp_path
     talk(gate, conversation)
 
 
-def test_feedback_becomes_a_label(gate: Gateway, sample):
+def test_feedback_becomes_a_note(gate: Gateway, sample):
     async def conversation(client):
         request_id, _ = await result_of(client, sample)
         said = await client.create_user_feedback(request_id, "REAL", "FALSE_POSITIVE", comment="I was there")
@@ -126,7 +127,11 @@ def test_feedback_becomes_a_label(gate: Gateway, sample):
             await client.create_user_feedback("nothing", "REAL", "OTHER")
 
     talk(gate, conversation)
-    assert gate.stores.judgements.labels_of(sha256_of(sample.read_bytes())) == ["bona_fide"]
+    notes = Feedback(gate.stores.database).notes(sha256_of(sample.read_bytes()))
+    assert [(n.said, n.text) for n in notes] == [
+        ("bona_fide", "FALSE_POSITIVE: I was there"),
+        ("unknown", "OTHER"),
+    ]
 
 
 def test_its_synchronous_calls_work_too(gate: Gateway, sample):

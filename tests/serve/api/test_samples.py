@@ -7,6 +7,8 @@ import hashlib
 from api_talk import FAKE, done
 from gateways import Gateway
 
+from assay.store.feedback import Feedback
+
 
 def test_an_upload_that_waits_is_answered_with_the_verdict(gate: Gateway):
     client = gate.client()
@@ -82,14 +84,15 @@ def test_the_same_content_from_another_key_becomes_a_record_of_its_own(gate: Gat
     )
 
 
-def test_what_people_say_of_a_sample_is_kept_as_a_label(gate: Gateway):
+def test_what_a_client_says_of_a_sample_is_a_note_and_no_label(gate: Gateway):
     shown = done(gate.client(), b"fake, they say")
     judge = gate.client("read", "feedback", "history:all")
     place = shown["links"]["self"] + "/feedback"
     assert gate.client().post(place, json={"label": "fake"}).status_code == 403
     answer = judge.post(place, json={"label": "bona_fide", "reason": "I took it"})
     assert answer.status_code == 201, answer.text
-    assert gate.stores.judgements.labels_of(shown["sha256"]) == ["bona_fide"]
-    assert [e.action for e in gate.stores.audit.entries()][-1] == "feedback"
+    (note,) = Feedback(gate.stores.database).notes(shown["sha256"])
+    assert (note.said, note.text) == ("bona_fide", "I took it")
+    assert gate.stores.judgements.labels_of(shown["sha256"]) == []
     assert judge.post(place, json={"label": "maybe"}).status_code == 422
     assert judge.post(place, json={"label": "fake", "more": 1}).status_code == 422

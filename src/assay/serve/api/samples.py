@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from assay.desk import feedback as feedback_notes
 from assay.serve.api import models
 from assay.serve.api.bodies import received
 from assay.serve.api.errors import again, hidden
 from assay.serve.api.service import Judge, Reader, Served, Service, Submitter, documented
-from assay.store.audit import Audit
 from assay.store.jobs import Job, Priority, State
-from assay.store.judgements import Judgements
 from assay.store.keys import Key
 from assay.store.records import Filter
 from assay.types import JSON
@@ -156,7 +155,7 @@ async def feedback(
     said: models.FeedbackIn,
 ) -> models.FeedbackOut:
     found = await standing(service, key, sample_id)
-    await asyncio.to_thread(judged, service, key, found.sha256, said.label, said.reason)
+    await asyncio.to_thread(noted, service, key, found.sha256, said.label, said.reason)
     return models.FeedbackOut(sha256=found.sha256, label=said.label)
 
 
@@ -246,12 +245,9 @@ def described(found: Standing, *, with_result: bool = False) -> models.SampleOut
     return models.SampleOut(**shown)
 
 
-def judged(service: Service, key: Key, sha256: str, label: str, reason: str) -> None:
-    """Store what a client says of a content, with its key as the one who said it."""
-    with service.stores.database.write() as connection:
-        if label in ("fake", "bona_fide"):
-            Judgements.label(connection, sha256, label, actor=key.source, reason=reason)  # type: ignore[arg-type]
-        Audit.append(connection, key.source, "feedback", sha256, label)
+def noted(service: Service, key: Key, sha256: str, said: str, text: str) -> None:
+    """Keep what a client says of a content: a note for reviewers, no label, and nothing is judged by it."""
+    feedback_notes.note(service.stores, sha256, said, key.source, text)
 
 
 def _plain(shown: models.SampleOut) -> JSON:

@@ -24,7 +24,7 @@ from assay.serve.api import models
 from assay.serve.api.bodies import declared_name
 from assay.serve.api.errors import ApiError
 from assay.serve.api.pictures import PICTURE, delivered, shown
-from assay.serve.api.samples import ID, Standing, judged, seen_by, standing, submitted
+from assay.serve.api.samples import ID, Standing, noted, seen_by, standing, submitted
 from assay.serve.api.service import ANONYMOUS, Judge, Reader, Served, Service, Submitter, documented, needs
 from assay.store.records import Filter, Record
 from assay.types import JSON
@@ -169,7 +169,7 @@ async def results(
 async def feedback(service: Served, key: Judge, said: FeedbackIn) -> JSONResponse:
     found = await _found(service, key, said.requestId)
     reason = f"{said.feedbackCategory}: {said.comment}" if said.comment else said.feedbackCategory
-    await asyncio.to_thread(judged, service, key, found.sha256, LABELS[said.label], reason)
+    await asyncio.to_thread(noted, service, key, found.sha256, LABELS[said.label], reason)
     answer = {
         "id": randomness.token_hex(16),
         "userId": key.id,
