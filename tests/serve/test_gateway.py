@@ -32,7 +32,7 @@ from assay.signatures import testfile
 from assay.store.jobs import State
 from assay.store.keys import Keys
 from assay.store.records import Filter
-from assay.types import Action, Decision, Kind, Label, Problem, Screening, Status
+from assay.types import Action, Decision, Kind, Label, Problem, Screening, Status, sha256_of
 from screenings import screened
 
 PROBLEMS = {b"encrypted": "encrypted", b"undecodable": "undecodable", b"over-members": "over_members"}
@@ -246,9 +246,17 @@ def test_what_takes_too_long_is_held_and_a_retry_is_answered_by_its_digest(house
     assert len(list(house.stores.records.select(Filter(sha256=job.sha256)))) == 2
 
 
-def record_of(house, content):
-    from assay.types import sha256_of
+def test_the_same_bytes_within_seconds_are_one_record(house, monkeypatch):
+    for _ in range(3):
+        assert by_clamd(house, b"deliver once for many receivers") == ("OK", None)
+    assert house.stores.records.count(Filter(sha256=sha256_of(b"deliver once for many receivers"))) == 1
+    monkeypatch.setattr("assay.serve.answers.REPEATED_S", 0.0)
+    for _ in range(2):
+        assert by_clamd(house, b"label never from memory") == ("OK", None)
+    assert house.stores.records.count(Filter(sha256=sha256_of(b"label never from memory"))) == 2
 
+
+def record_of(house, content):
     return next(iter(house.stores.records.select(Filter(sha256=sha256_of(content)))), None)
 
 

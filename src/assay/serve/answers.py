@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from assay.errors import Overloaded, StoreError
@@ -22,18 +23,39 @@ PROBLEMS = {
     Gap.UNSUPPORTED: Problem("unsupported", "Assay does not read this type."),
     Gap.PARTIAL: Problem("partial", "It is a part of something, which nobody can judge."),
 }
+REPEATED_S = (
+    10.0  # so long an answer to the same bytes is given again from memory, without a record of its own
+)
+REMEMBERED = 4096
 OURS = frozenset({"lost", "machine", "stopped"})  # troubles that say nothing of the sample
 WAITS = "Screening takes longer than a client can wait. Try again later."
 FULL = "Too much is waiting to be screened. Try again later."
 
 
 class Asked:
-    """A `Screen` on one installation's intake."""
+    """A `Screen` on one installation's intake.
+
+    The same bytes asked about again within seconds (one mail to a thousand receivers) are answered from memory.
+    """
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
+        self._recent: OrderedDict[str, tuple[float, Answer]] = OrderedDict()  # digest: until when, what
 
     async def __call__(self, submission: Submission, /, *, budget_s: float) -> Answer:
+        now = asyncio.get_running_loop().time()
+        until, answer = self._recent.get(submission.sha256, (0.0, None))
+        if answer is not None and now < until and submission.gap is None:
+            return answer
+        answer = await self._asked(submission, budget_s)
+        if answer.gap is None:
+            self._recent[submission.sha256] = now + REPEATED_S, answer
+            self._recent.move_to_end(submission.sha256)
+            if len(self._recent) > REMEMBERED:
+                self._recent.popitem(last=False)
+        return answer
+
+    async def _asked(self, submission: Submission, budget_s: float) -> Answer:
         if submission.gap in PROBLEMS:
             screening = await asyncio.to_thread(self._refuse, submission)
             decision = screening.decision or Decision(Action.HOLD, str(submission.gap), "")
