@@ -125,6 +125,10 @@ class Screener:
         self._panel.close()
         self._zygotes.close()
 
+    def reconfigure(self, settings: Settings, trust: dict[str, str]) -> None:
+        """Judge by other settings from the next sample on; the pools of processes stay as they are."""
+        self.settings, self._trust = settings, trust
+
     def stop(self) -> None:
         """Give up what is being examined; `screen_all` then yields what is finished and ends. From any thread."""
         self._stopping.set()
@@ -318,6 +322,8 @@ class Screener:
         with worker.image() as packed:
             case.note(packed)
             case.tracer.picture(packed)
+            if case.tracer.is_decided:
+                return
             more = int(packed.answer["frames"]) > 1
             names = self._readers("Image")
             answers = self._panel.examine(Request(packed.view, names, packed.arena_fd, packed.used))

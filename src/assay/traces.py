@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from assay.signatures.matching import Matched
 
 
+DECIDED = frozenset({"shows_known_fake"})
+
+
 @dataclass(slots=True)
 class Tracer:
     """Fingerprints one sample and looks it up in the library that was in force when its screening began."""
@@ -49,6 +52,11 @@ class Tracer:
             self._keep(taken)
             self._note(matching.of_picture(self.library, taken, view.upright), started)
         self.elapsed_s += time.perf_counter() - started
+
+    @property
+    def is_decided(self) -> bool:
+        """Does it show a known fake's content? Nothing else could change the verdict then."""
+        return any(r.code in DECIDED for e in self.evidence for r in e.finding.reasons)
 
     def window(self, packed: Packed) -> None:
         """Take a window of a clip's frames, or of sound; `close_clip` and `close_sound` come when all are there."""

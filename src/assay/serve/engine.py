@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -13,6 +14,7 @@ from assay.desk import retention
 from assay.desk.intake import Intake
 from assay.desk.pictures import Pictures
 from assay.desk.reaper import Reaper
+from assay.desk.signatures import Shelf, note_matches
 from assay.desk.stores import Stores
 from assay.desk.webhooks import Webhooks
 from assay.desk.work import Worker
@@ -23,7 +25,10 @@ from assay.store.queue import Queue, executor_name, is_dead
 from assay.verdict import calibration
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
     from assay.config import Settings
+    from assay.types import Screening
 
 log = logging.getLogger(__name__)
 
@@ -71,18 +76,22 @@ class Engine:
         waiting = self.stores.waiting
         self.webhooks = Webhooks(self.stores.database, settings.api.webhook_inside)
         self.pictures = Pictures(settings.paths.pictures)
+        self.shelf = Shelf(self.stores.database, settings)
+        opened.callback(self.shelf.close)
         self.intake = Intake(
             self.stores,
             waiting,
             put=self._put,
             rules=lambda: (self.settings.policy, self.calibration),
-            after=(self.webhooks.created, self.pictures.keep),
+            after=(self.webhooks.created, self.pictures.keep, self._note_matches),
             backlog=settings.serve.backlog,
+            changed_at=self._signatures_changed_at,
         )
         self.screener = opened.enter_context(
             Screener(
                 settings,
                 known=self.stores.judgements.known,
+                library=self.shelf.library,
                 trust=trust.load(settings.paths.trust),
             )
         )
@@ -111,10 +120,11 @@ class Engine:
 
     def edition(self) -> Edition:
         """Tell what answers: for clamd's VERSION and ICAP's ISTag."""
-        return Edition(calibration=self.calibration)
+        serial, published_at = self.shelf.edition()
+        return Edition(serial=serial, published_at=published_at, calibration=self.calibration)
 
     def reload(self) -> None:
-        """Read settings, trust lists and calibration again; where it listens and stores stays as it was at the start.
+        """Read settings, signatures, trust lists and calibration again; where it listens and stores stays as it was at the start.
 
         Raises
         ------
@@ -122,10 +132,18 @@ class Engine:
             If they cannot be read; the old ones stay in force then.
         """
         settings = self._load()
+        self.shelf.reload()
         calibration.shipped(settings.reasons, settings.paths.calibration)
         self.screener.reconfigure(settings, trust.load(settings.paths.trust))
         self.settings = settings
         log.info("reloaded")
+
+    def _signatures_changed_at(self) -> datetime:
+        return self.shelf.edition()[1]
+
+    def _note_matches(self, connection: Connection, screening: Screening) -> None:
+        for tally in note_matches(connection, screening, self.settings):
+            log.warning("signature %s of %s matches too often and was suspended", tally.id, tally.listed)
 
     def _put(self, job_id: str, priority: int, attempt: int) -> None:
         self.queue.put(job_id, priority, attempt)
