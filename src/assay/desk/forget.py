@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assay.desk.pictures import Pictures
+from assay.desk.signatures import withdraw_of
 from assay.desk.webhooks import Webhooks
 from assay.errors import QuarantineError
 from assay.store.audit import Audit
+from assay.store.feedback import Feedback
 from assay.store.judgements import Judgements
 from assay.store.promises import Promises
 from assay.store.tables import storable
@@ -66,8 +68,10 @@ def _forget(
     with stores.database.write() as connection:
         for digest in digests:
             labels += Judgements.remove_labels(connection, digest)
+            Feedback.remove(connection, digest)
             if known:
                 known_removed += Judgements.remove_known(connection, digest)
+                withdraw_of(connection, digest, deed)
         Webhooks.forget(connection, removed.ids)
         Promises.forget(connection, removed.ids)
         Audit.append(connection, deed.actor, "forget", target, deed.reason)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from assay.desk.pictures import Pictures
 from assay.desk.quarantine import purge
 from assay.desk.stores import Deed, Stores
+from assay.desk.webhooks import Webhooks
 from assay.store.promises import Promises
 from assay.store.tables import chores
 
@@ -78,6 +79,7 @@ def _enforce(stores: Stores, now: datetime) -> Enforced:
         held = {holding.id for holding in stores.quarantine.vault.holdings()}
         records = stores.records.expire(now - timedelta(days=days.records_days), held)
         Promises(stores.database).expire(now - timedelta(days=days.records_days))
+    Webhooks(stores.database).expire(now)
     Pictures(stores.settings.paths.pictures).sweep(stores.records.existing, now)
     if days.kept_days:
         kept = stores.blobs.expire(now - timedelta(days=days.kept_days))

@@ -45,7 +45,7 @@ MOST_OF_A_KEY = 10
 BACKOFF_S = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 21600, 36000, 43200, 43200)  # about 50 hours in all
 GIVEN_UP = timedelta(days=5)
 LEASE = timedelta(seconds=60)  # of one attempt; whoever died in it is tried again after that
-KEPT = timedelta(days=7)  # what was delivered or given up, for people to look at
+KEPT = timedelta(days=7)  # attempts end before that
 # What a receiver is told of a sample: no name, no address, nothing of its content.
 TOLD = (
     *(
@@ -242,8 +242,6 @@ class Webhooks:
             connection.execute(
                 webhooks.update().where(webhooks.c.id == delivery.webhook_id).values(failing_since=None)
             )
-            done = deliveries.c.due_at.is_(None) & (deliveries.c.created_at < moment - KEPT)
-            connection.execute(deliveries.delete().where(done))
 
     def failed(
         self, delivery: Delivery, why: str, now: datetime | None = None, *, gone: bool = False
@@ -281,6 +279,12 @@ class Webhooks:
         query = sa.select(sa.func.count()).select_from(deliveries).where(deliveries.c.due_at.is_not(None))
         with self.database.read() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def expire(self, now: datetime | None = None) -> None:
+        """Remove what is older than a week: it was delivered or given up by then, or its webhook is switched off."""
+        with self.database.write() as connection:
+            old = deliveries.c.created_at < (now or datetime.now(UTC)) - KEPT
+            connection.execute(deliveries.delete().where(old))
 
     @staticmethod
     def forget(connection: Connection, sample_ids: Iterable[str]) -> int:
