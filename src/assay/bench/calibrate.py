@@ -53,6 +53,7 @@ class Column:
     size: NDArray[np.int64]  # (N,) index in SIZES
     quality: NDArray[np.int64]  # (N,) 0: no JPEG
     fold: NDArray[np.int64]
+    worth: Floats  # (N,) 1, but for feedback
 
     def inside(self, size: int, quality: tuple[int, int]) -> Flags:
         """Rows under one condition."""
@@ -63,7 +64,7 @@ class Column:
         """One for each source and class, shared by its renditions; shape (N,), zero outside of `chosen`."""
         key = self.source * 2 + self.fake
         often = np.bincount(key[chosen], minlength=int(key.max()) + 1)
-        w: Floats = np.where(chosen, 1.0 / np.maximum(often[key], 1), 0.0)
+        w: Floats = np.where(chosen, self.worth / np.maximum(often[key], 1), 0.0)
         return w
 
     def sources(self, chosen: Flags) -> tuple[int, int]:
@@ -165,6 +166,7 @@ def _columns(scores: Scores) -> tuple[list[Column], dict[str, str]]:
                 size=np.array([_size(r) for r in own]),
                 quality=np.array([r.context.quality or 0 for r in own]),
                 fold=fold[row],
+                worth=np.array([r.weight for r in own]),
             )
         )
     return columns, skipped
@@ -297,6 +299,8 @@ def cross_fitted(column: Column, fitted: Sequence[Fitted]) -> Floats:
 def described(found: Calibrated) -> dict[str, Any]:
     """Lay everything out as calibration.json; its version is named by its date and its content."""
     cards = found.scores.cards
+    drawn = np.array([r.drawn for r in found.scores.rows])
+    measuring = [r for r in found.scores.rows if r.drawn]
     body = {
         "format": tables.FORMAT,
         "inputs": dict(found.scores.inputs),
@@ -310,7 +314,7 @@ def described(found: Calibrated) -> dict[str, Any]:
             }
             for name, cells in found.fitted.items()
         },
-        "pools": groups.pools(found.scores.rows, found.llrs, found.detectors),
+        "pools": groups.pools(measuring, found.llrs[drawn], found.detectors),
     }
     today = datetime.now(UTC).strftime("%Y-%m-%d")
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:8]

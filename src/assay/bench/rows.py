@@ -34,6 +34,8 @@ class Row:
     generator: str = ""
     laundering: str = ""
     family: str = ""  # content or manipulation
+    weight: float = 1.0  # of feedback: how many samples its own stands for
+    drawn: bool = True  # False: chosen by a verdict, so that it measures none
 
 
 @dataclass(frozen=True, slots=True)

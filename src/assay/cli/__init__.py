@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Judge a stored screening again, with today's calibration and policy.",
         "Screening",
     ),
+    "review": ("review:review", "Look at a random share of what was delivered.", "Screening"),
     "retrohunt": (
         "retrohunt:retrohunt",
         "Ask what was screened before again, with what is known today.",

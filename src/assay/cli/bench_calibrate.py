@@ -22,9 +22,19 @@ BUDGETS = (0.01, 0.05)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the bootstrap that chooses maps.")
 @click.option("--draws", type=click.IntRange(2, 1000), default=60, show_default=True, help="Bootstrap samples: fewer are faster.")  # fmt: skip
 @click.option("--limit", type=click.FloatRange(0.5, 1.0), default=None, help="The AUC of shortcuts from which a corpus is refused; by default the audit's.")  # fmt: skip
+@click.option("--with-feedback", is_flag=True, help="Use what reviewers said on this installation, too, and show what it changes.")  # fmt: skip
 @click.option("--force-confounded", is_flag=True, help="Calibrate although labels can be told without looking at the media.")  # fmt: skip
+@click.pass_context
 def calibrate(
-    *, scores: tuple[Path, ...], out: Path, seed: int, draws: int, limit: float | None, force_confounded: bool
+    ctx: click.Context,
+    *,
+    scores: tuple[Path, ...],
+    out: Path,
+    seed: int,
+    draws: int,
+    limit: float | None,
+    with_feedback: bool,
+    force_confounded: bool,
 ) -> None:
     """Turn scores of `assay bench run` (one or more SCORES.parquet) into LLRs and thresholds.
 
@@ -38,7 +48,11 @@ def calibrate(
         read = read_scores(scores)
         if not force_confounded:
             _refuse_if_confounded(scores, limit)
-        found = fit(read, seed=seed, replicates=draws)
+        before = fit(read, seed=seed, replicates=draws)
+        if with_feedback:
+            _with_feedback(ctx, before, out, seed=seed, draws=draws)
+            return
+        found = before
         fitted = described(found)
         _write(out, laid_out(fitted) + "\n")
     except AssayError as e:
@@ -46,6 +60,48 @@ def calibrate(
         raise SystemExit(TROUBLE) from None
     _show(found)
     _show_thresholds(out)
+    click.echo(f"wrote {ascii(str(out))[1:-1]}, version {fitted['version']}")
+
+
+def _with_feedback(ctx: click.Context, before: Calibrated, out: Path, *, seed: int, draws: int) -> None:
+    """Fit once more with the pending labels, and show thresholds and false alarms before and after."""
+    from assay.bench.calibrate import calibrate as fit
+    from assay.bench.calibrate import described, laid_out
+    from assay.bench.feedback import alarms, joined, pending
+    from assay.bench.thresholds import table
+    from assay.cli.settings import settings_of
+    from assay.desk.stores import Stores
+    from assay.store.feedback import Feedback
+    from assay.verdict.calibration import shipped
+
+    settings = settings_of(ctx)
+    with Stores.open(settings) as stores:
+        found = pending(stores, before.scores.cards)
+        for why, n in sorted(found.left_out.items()):
+            click.echo(f"{n} labels were left out: {why}")
+        if not found.rows:
+            raise AssayError(
+                "no pending label can be used", code="bench", hint="docs/feedback.md says what can."
+            )
+        drawn = found.drawn
+        click.echo(f"{len(found.rows)} labels: {len(drawn)} of samples drawn at random, {len(found.rows) - len(drawn)} of samples that a verdict chose (maps only)")  # fmt: skip
+        after = fit(joined(before.scores, found), seed=seed, replicates=draws)
+        was = out.with_name(f"{out.name}.before")
+        fitted = described(after)
+        _write(was, laid_out(described(before)) + "\n")
+        _write(out, laid_out(fitted) + "\n")
+        _show(after)
+        for word, path in (("before", was), ("after", out)):
+            known = shipped(None, path)
+            click.echo(f"\nthresholds {word}:")
+            for line in table(known, BUDGETS):
+                click.echo(line.text)
+            for budget in BUDGETS:
+                random, chosen = alarms(known, drawn, budget), alarms(known, [r for r in found.rows if not r.drawn], budget)  # fmt: skip
+                click.echo(f"false alarms {word} at a budget of {100 * budget:g} %: {random[0]} of {random[1]} drawn at random, {chosen[0]} of {chosen[1]} that a verdict chose")  # fmt: skip
+        was.unlink()
+        with stores.database.write() as connection:
+            Feedback.mark_used(connection, list(found.ids), str(fitted["version"]))
     click.echo(f"wrote {ascii(str(out))[1:-1]}, version {fitted['version']}")
 
 

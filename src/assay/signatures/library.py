@@ -109,9 +109,9 @@ class Library:
         return max(1, len(self._frames))
 
     @property
-    def hears(self) -> bool:
-        """Is any sound known? Without any, none needs to be fingerprinted for a lookup."""
-        return self._recordings is not None
+    def recordings(self) -> int:
+        """How many known recordings a sound is compared with."""
+        return max(1, len(self._sounds))
 
     def digest(self, sha256: str) -> Known | None:
         """The signature of these very bytes."""

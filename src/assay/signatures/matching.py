@@ -117,10 +117,10 @@ def of_clip(library: Library, asked: VideoPrint) -> Matched | None:
     return _told("known_video", said, [known for known, _ in found])
 
 
-def of_sound(library: Library, asked: AudioPrint, searched: int = 1) -> Matched | None:
-    """Look a recording up, or any stretch of it, among `searched` known ones."""
+def of_sound(library: Library, asked: AudioPrint) -> Matched | None:
+    """Look a recording up, or any stretch of it."""
     found = library.near_sound(asked)
-    said = [_of_sound(known, m, searched) for known, m in found if known.counts]
+    said = [_of_sound(known, m, library.recordings) for known, m in found if known.counts]
     return _told("known_sound", said, [known for known, _ in found])
 
 
