@@ -211,6 +211,16 @@ class Settings:
     )  # own weights, read by evidence.models
     warnings: tuple[str, ...] = ()
 
+    @property
+    def database(self) -> str | Path:
+        """Where the records are: the URL of a server, or a file on this machine."""
+        return self.store.database or self.paths.database
+
+    @property
+    def stored(self) -> bool:
+        """May there be records? A file that is not there holds none."""
+        return bool(self.store.database) or self.paths.database.exists()
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
