@@ -20,6 +20,7 @@ from assay.cli.settings import settings_of
 from assay.errors import AssayError
 
 if TYPE_CHECKING:
+    from assay.config import Settings
     from assay.desk.screening import Desk
     from assay.pipeline import Screener
     from assay.report.page import Page
@@ -48,6 +49,11 @@ FOUND, TROUBLE = 1, 2
     help="Where the first --quarantine takes the new identity's passphrase from [default: ask, or $ASSAY_PASSPHRASE].",
 )
 @click.option("--source", default="", metavar="NAME", help="Note where the samples came from.")
+@click.option(
+    "--bulk",
+    is_flag=True,
+    help="Hand folders, or prefixes such as s3://bucket/folder, over to `assay serve` or `assay worker`.",
+)
 @click.pass_context
 def screen(
     ctx: click.Context,
@@ -65,6 +71,7 @@ def screen(
     no_history: bool,
     passphrase_file: Path | None,
     source: str,
+    bulk: bool,
 ) -> int:
     r"""Screen files, folders (with all that lies in them) or - for standard input.
 
@@ -84,6 +91,8 @@ def screen(
         )
     _open_standard_streams()
     settings = settings_of(ctx, jobs=jobs)
+    if bulk:
+        return _handed_over(settings, paths, source)
     for warning in settings.warnings:
         click.echo(f"assay: {warning}", err=True)
     with Zygotes.start(settings.limits) as zygotes:  # they warm up while the rest is imported
@@ -129,6 +138,13 @@ def screen(
             if page is not None and report is not None:
                 batch.report(report, _used(screener), stopped=stopped)
         return 128 + interrupts.signal if stopped else batch.code
+
+
+def _handed_over(settings: Settings, paths: tuple[str, ...], source: str) -> int:
+    from assay.cli import bulk
+
+    with Interrupts() as interrupts, interrupts.calling(lambda: None):
+        return bulk.run(settings, paths, source, lambda: bool(interrupts.signal))
 
 
 class _Batch:

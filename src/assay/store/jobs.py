@@ -99,7 +99,8 @@ class Jobs:
                 finished_at=job.finished_at,
                 attempts=job.attempts,
                 fence=0,
-                leased_until=job.submitted_at + UNSEEN,
+                leased_until=job.submitted_at
+                + (UNSEEN if job.priority < Priority.BULK else timedelta(0)),  # bulk waits for the reaper
             )
         )
 

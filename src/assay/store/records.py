@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,9 @@ class Filter:
     quarantine_id: str | None = None
     outermost: bool = False  # nothing that was found inside of something else
     name: str | None = None  # a part of it
-    after: tuple[datetime, str] | None = None  # behind the record of this time and id, in the order of `select`
+    after: tuple[datetime, str] | None = (
+        None  # behind the record of this time and id, in the order of `select`
+    )
     offset: int = 0
     limit: int | None = None
 
@@ -170,6 +173,16 @@ class Records:
         query = sa.select(sa.func.count()).select_from(records).where(*_conditions(wanted or Filter()))
         with self.database.read() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def actions(self, ids: Iterable[str]) -> Counter[str]:
+        """Count what was decided on these records."""
+        told: Counter[str] = Counter()
+        with self.database.read() as connection:
+            for batch in _batches(sorted(ids)):
+                query = sa.select(records.c.action, sa.func.count()).where(records.c.id.in_(batch))
+                for action, n in connection.execute(query.group_by(records.c.action)):
+                    told[str(action)] += int(n)
+        return told
 
     def held(self, quarantine_id: str) -> list[Record]:
         """Return what was screened of a content in quarantine: its own records and those of all found inside."""
