@@ -212,7 +212,7 @@ labels = Table(
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("labelled_at", Moment, nullable=False),
-    Column("chosen", String(16)),  # how the sample came before a reviewer: quarantine, review; null: before this was kept
+    Column("chosen", String(16)),  # how it came before a reviewer: quarantine, review; null: not kept then
     Column("share", Float),  # of such samples that are offered: 1 over it is what a label stands for
     Column("used_in", Text),  # the calibration that it went into; null: pending
 )
