@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from api_talk import error_of
 from gateways import Gateway, gateway
 
+from assay.store.tables import verdict_changes
 from assay.types import Label
 from screenings import screened
 
@@ -110,3 +112,20 @@ def test_a_question_that_makes_no_sense_is_refused(filled, query):
     answer = running.client(token=token).get("/v1/history", params=query)
     assert answer.status_code == 422
     assert error_of(answer)
+
+
+def test_a_verdict_that_a_retrohunt_changed_is_told_as_it_is_today(filled):
+    running, token = filled
+    client = running.client(token=token)
+    before = client.get("/v1/history", params={"limit": 1}).json()["results"][0]
+    after = before | {"label": "fake", "action": "hold"}
+    row = {"record_id": before["id"], "cause": "c", "changed_at": NOW, "outcome": "changed"}
+    told = {"before": json.dumps(before), "after": json.dumps(after)}
+    with running.stores.database.write() as connection:
+        connection.execute(verdict_changes.insert().values(row | told))
+    for answer in (
+        client.get(f"/v1/samples/{before['id']}/result").json(),
+        client.get(f"/v1/digests/{before['sha256']}").json(),
+        client.get("/v1/history", params={"limit": 1}).json()["results"][0],
+    ):
+        assert (answer["label"], answer["action"]) == ("fake", "hold")

@@ -12,6 +12,7 @@ from gateways import Gateway
 from realitydefender import RealityDefender
 from realitydefender.errors import RealityDefenderError
 
+from assay.serve.compat.realitydefender import _model
 from assay.store.feedback import Feedback
 from assay.store.keys import Keys
 from assay.types import sha256_of
@@ -190,3 +191,19 @@ def test_a_promised_address_works_once_and_cannot_be_made_up(gate: Gateway):
     assert httpx.put(address, content=b"fake").status_code == 409
     answer = client.get(f"/api/media/users/{promise['requestId']}").json()
     assert answer["requestId"] == promise["requestId"]
+
+
+@pytest.mark.parametrize(
+    ("llr", "label", "status"),
+    [
+        (3.0, "fake", "FAKE"),
+        (0.0, "inconclusive", "UNABLE_TO_EVALUATE"),
+        (-3.0, "inconclusive", "UNABLE_TO_EVALUATE"),
+        (-3.0, "bona_fide", "AUTHENTIC"),
+        (None, "fake", "UNABLE_TO_EVALUATE"),
+        (1e9, "fake", "FAKE"),
+    ],
+)
+def test_a_model_takes_a_side_only_where_its_evidence_does(llr, label, status):
+    evidence = {"detector": "d", "outcome": "scored", "llr": llr}
+    assert _model(evidence, {"label": label, "prior": 0.5})["status"] == status

@@ -15,7 +15,7 @@ from assay.desk.history import moment
 from assay.errors import StoreError
 from assay.serve.api import models
 from assay.serve.api.errors import ApiError
-from assay.serve.api.samples import seen_by
+from assay.serve.api.samples import seen_by, selected
 from assay.serve.api.service import Reader, Served, documented
 from assay.store.records import Filter, Record
 
@@ -63,7 +63,7 @@ async def search(
         after=_place(cursor),
         limit=limit + 1,
     )
-    found = await asyncio.to_thread(lambda: list(service.stores.records.select(wanted)))
+    found = await asyncio.to_thread(selected, service, wanted)
     results = [record.document for record in found[:limit]]
     return models.HistoryOut(results=results, next=_cursor(found[limit - 1]) if len(found) > limit else None)
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from assay.desk import feedback as feedback_notes
+from assay.desk.retrohunt import changes_of, latest
 from assay.serve.api import models
 from assay.serve.api.bodies import received
 from assay.serve.api.errors import again, hidden
@@ -136,7 +137,7 @@ async def result(service: Served, key: Reader, sample_id: SampleId) -> Response:
 )
 async def by_digest(service: Served, key: Reader, sha256: Annotated[str, Path(pattern=DIGEST)]) -> Response:
     wanted = Filter(sha256=sha256.lower(), source=seen_by(key), limit=1)
-    found = await asyncio.to_thread(lambda: list(service.stores.records.select(wanted)))
+    found = await asyncio.to_thread(selected, service, wanted)
     if not found:
         raise hidden()
     return JSONResponse(found[0].document)
@@ -177,7 +178,7 @@ async def taken(
         job = await service.intake.wait(job.id, min(wait, service.settings.api.wait_s))
     record = None
     if job.state is State.DONE:
-        record = await asyncio.to_thread(service.intake.result, job.id)
+        record = await asyncio.to_thread(_recorded, service, job.id)
     shown = described(Standing(job.id, job.sha256, job, record), with_result=True)
     place = {"Location": f"/v1/samples/{job.id}"}
     return JSONResponse(_plain(shown), 200 if record is not None else 202, place)
@@ -214,11 +215,23 @@ async def standing(service: Service, key: Key, sample_id: str) -> Standing:
     job = await asyncio.to_thread(service.intake.job, sample_id)
     record = None
     if job is None or job.state is State.DONE:
-        record = await asyncio.to_thread(service.intake.result, sample_id)
+        record = await asyncio.to_thread(_recorded, service, sample_id)
     known = record or job
     if known is None or seen_by(key) not in (None, known.source):
         raise hidden()
     return Standing(sample_id, known.sha256, job, record)
+
+
+def selected(service: Service, wanted: Filter) -> list[Record]:
+    """Search records; each says what is said of it today, where a retrohunt changed that."""
+    found = list(service.stores.records.select(wanted))
+    today = {change.record_id: change.after for change in changes_of(service.stores, [r.id for r in found])}
+    return [dataclasses.replace(r, document=today.get(r.id, r.document)) for r in found]
+
+
+def _recorded(service: Service, sample_id: str) -> Record | None:
+    record = service.intake.result(sample_id)
+    return None if record is None else dataclasses.replace(record, document=latest(service.stores, record))
 
 
 def seen_by(key: Key) -> str | None:

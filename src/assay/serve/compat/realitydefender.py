@@ -24,7 +24,7 @@ from assay.serve.api import models
 from assay.serve.api.bodies import declared_name
 from assay.serve.api.errors import ApiError
 from assay.serve.api.pictures import PICTURE, delivered, shown
-from assay.serve.api.samples import ID, Standing, noted, seen_by, standing, submitted
+from assay.serve.api.samples import ID, Standing, noted, seen_by, selected, standing, submitted
 from assay.serve.api.service import ANONYMOUS, Judge, Reader, Served, Service, Submitter, documented, needs
 from assay.store.records import Filter, Record
 from assay.types import JSON
@@ -149,7 +149,7 @@ async def results(
     }
     total = await asyncio.to_thread(service.stores.records.count, Filter(**wanted))
     chosen = Filter(**wanted, offset=page * size, limit=size)
-    found = await asyncio.to_thread(lambda: list(service.stores.records.select(chosen)))
+    found = await asyncio.to_thread(selected, service, chosen)
     known_as = await asyncio.to_thread(service.promises.ids_of, [record.id for record in found])
     items = [
         _described(known_as.get(record.id, record.id), record, await _heatmaps(service, request, key, record))
@@ -244,7 +244,7 @@ def _described(request_id: str, record: Record, heatmaps: dict[str, str]) -> JSO
         "createdAt": document["screened_at"],
         "overallStatus": status,
         "resultsSummary": {"status": status, "metadata": metadata},
-        "models": [_model(evidence, document["prior"]) for evidence in document["evidence"]],
+        "models": [_model(evidence, document) for evidence in document["evidence"]],
         "heatmaps": heatmaps,
     }
 
@@ -256,15 +256,21 @@ def _status(document: JSON) -> str:
     return STATUS.get(label, UNABLE)
 
 
-def _model(evidence: JSON, prior: float) -> JSON:
-    """One detector: its own probability, and the side that it leans to where it was calibrated."""
-    llr, outcome = evidence["llr"], evidence["outcome"]
+def _model(evidence: JSON, document: JSON) -> JSON:
+    """One detector: the probability that its evidence alone would make, and its side.
+
+    One that found nothing has no side, unless the verdict itself is that the sample is bona fide.
+    """
+    llr, outcome, prior = evidence["llr"], evidence["outcome"], document["prior"]
     if outcome == "not_applicable":
         return {"name": evidence["detector"], "status": "NOT_APPLICABLE", "predictionNumber": None}
     if llr is None or outcome != "scored":
         return {"name": evidence["detector"], "status": UNABLE, "predictionNumber": None}
     probability = 1 / (1 + math.exp(-max(-700.0, min(700.0, llr + math.log(prior / (1 - prior))))))
-    status = "FAKE" if llr > 0 and probability >= 0.5 else "SUSPICIOUS" if llr > 0 else "AUTHENTIC"
+    if llr > 0:
+        status = "FAKE" if probability >= 0.5 else "SUSPICIOUS"
+    else:
+        status = "AUTHENTIC" if llr < 0 and document["label"] == "bona_fide" else UNABLE
     return {"name": evidence["detector"], "status": status, "predictionNumber": round(probability, 4)}
 
 
