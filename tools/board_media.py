@@ -9,7 +9,7 @@ camera      camera files as they are
 
 These draw from the two older lists alone, so that a longer list does not change them. From the third list, or all three:
 
-more        its pictures, as in `pictures`, but not the small size
+more        its pictures, as in `pictures`, at medium size
 saved       bona fide and synthetic pictures at medium size, saved once as JPEG and then without loss: what PNG forgeries
             and their twins went through, too
 qualities   forgeries saved at other JPEG qualities than 85

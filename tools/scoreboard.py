@@ -245,7 +245,7 @@ def corpora(asked: argparse.Namespace, roots: dict[str, Path]) -> dict[str, Call
         "camera": lambda: board_media.camera(first, work / "camera"),
         "saved": lambda: pictures(every, work / "saved", seed, ("medium",), board_media.QUALITIES),
         **{name: forged(name, every, 10 + k) for k, name in enumerate(board_media.LATER_SIDES)},
-        "more": lambda: pictures(later, work / "more", seed, ("medium", "large")),
+        "more": lambda: pictures(later, work / "more", seed, ("medium",)),
     }
 
 
