@@ -10,7 +10,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from assay.desk import retention
+from assay.desk import feedback, retention
 from assay.desk.intake import Intake
 from assay.desk.pictures import Pictures
 from assay.desk.reaper import Reaper
@@ -83,7 +83,7 @@ class Engine:
             waiting,
             put=self._put,
             rules=lambda: (self.settings.policy, self.calibration),
-            after=(self.webhooks.created, self.pictures.keep, self._note_matches),
+            after=(self.webhooks.created, self.pictures.keep, self._note_matches, self._draw),
             backlog=settings.serve.backlog,
             changed_at=self._signatures_changed_at,
         )
@@ -144,6 +144,9 @@ class Engine:
     def _note_matches(self, connection: Connection, screening: Screening) -> None:
         for tally in note_matches(connection, screening, self.settings):
             log.warning("signature %s of %s matches too often and was suspended", tally.id, tally.listed)
+
+    def _draw(self, connection: Connection, screening: Screening) -> None:
+        feedback.draw(connection, screening, self.settings)
 
     def _put(self, job_id: str, priority: int, attempt: int) -> None:
         self.queue.put(job_id, priority, attempt)
