@@ -6,7 +6,6 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 from gateways import Gateway
 from realitydefender import RealityDefender
@@ -65,12 +64,13 @@ def test_a_heat_map_opens_at_the_address_that_the_client_gives(gate: Gateway, sa
 
     key, token = gate.key(*SCOPES)
     (address,) = talk(gate, conversation, token)["heatmaps"].values()
-    answer = httpx.get(address)
+    browser = gate.anybody()
+    answer = browser.get(address)
     assert answer.content.startswith(b"\x89PNG")
-    assert httpx.get(address.replace("heat_jpeg_grid", "heat_other")).status_code == 403
-    assert httpx.get(address[:-1] + ("0" if address[-1] != "0" else "1")).status_code == 403
+    assert browser.get(address.replace("heat_jpeg_grid", "heat_other")).status_code == 403
+    assert browser.get(address[:-1] + ("0" if address[-1] != "0" else "1")).status_code == 403
     Keys(gate.stores.database).revoke(key.id, actor="ann", reason="over")
-    assert httpx.get(address).status_code == 404
+    assert browser.get(address).status_code == 404
 
 
 def test_nothing_found_is_not_called_authentic(gate: Gateway, sample):
@@ -184,11 +184,12 @@ def test_a_promised_address_works_once_and_cannot_be_made_up(gate: Gateway):
     client = gate.client()
     promise = client.post("/api/files/aws-presigned", data={"fileName": "../../a.jpg"}).json()
     address = promise["response"]["signedUrl"]
+    sender = gate.anybody()
     assert client.get(f"/api/media/users/{promise['requestId']}").status_code == 404
-    assert httpx.put(address.replace("expires=1", "expires=2"), content=b"fake").status_code == 403
-    assert httpx.put(address, content=b"").status_code == 422
-    assert httpx.put(address, content=b"fake").status_code == 200
-    assert httpx.put(address, content=b"fake").status_code == 409
+    assert sender.put(address.replace("expires=1", "expires=2"), content=b"fake").status_code == 403
+    assert sender.put(address, content=b"").status_code == 422
+    assert sender.put(address, content=b"fake").status_code == 200
+    assert sender.put(address, content=b"fake").status_code == 409
     answer = client.get(f"/api/media/users/{promise['requestId']}").json()
     assert answer["requestId"] == promise["requestId"]
 
