@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test slow check bench scoreboard clean
+.PHONY: demo test slow check bench bench-gateway scoreboard clean
 
 demo: $(VENV)/demo.ready  ## Set up, pull the default weights, screen a dozen telling samples, write demo/report.html
 	$(BIN)/python tools/demo.py demo
@@ -23,6 +23,10 @@ check: $(VENV)/dev.ready  ## Lint, types, import law
 bench: $(VENV)/dev.ready  ## CPU seconds and memory a stage, beside named peers
 	$(BIN)/assay models pull
 	$(BIN)/python tools/bench.py $(BENCH)
+
+bench-gateway: $(VENV)/dev.ready  ## What `assay serve` answers, how fast, at which rate, and beyond what it can carry
+	$(BIN)/assay models pull
+	$(BIN)/python tools/bench_gateway.py $(BENCH)
 
 scoreboard: $(VENV)/dev.ready  ## Every figure of docs/scoreboard.md, from media and seeds; takes hours (SCOREBOARD="--media ...")
 	$(BIN)/assay models pull

@@ -164,7 +164,7 @@ def known(served: Served, seconds: float) -> None:
 def fingerprint(served: Served, seconds: float) -> None:
     fake = served.home / "fake.jpg"
     fake.write_bytes(jpeg(2, 95))
-    served.assay("signatures", "add", "--fake", str(fake), "--reason", "bench")
+    served.assay("signatures", "add", str(fake), "--fake", "--kind", "full_synthesis", "--reason", "bench")
     served.process.send_signal(signal.SIGHUP)
     time.sleep(5)
     contents = [jpeg(2, 60 + n % 30) + bytes([n % 256, n // 256]) for n in range(round(20 * seconds))]

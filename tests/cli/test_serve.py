@@ -35,7 +35,7 @@ def serving(place):
     with (place / "log").open("wb") as log:
         process = subprocess.Popen(command, env=kept | {"HOME": str(place)}, stdout=log, stderr=log)
     try:
-        yield process, lambda: (place / "log").read_text()
+        yield process, (place / "log").read_text
     finally:
         process.kill()
         process.wait()

@@ -138,6 +138,40 @@ class Origin(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_) -> None: ...
 
 
+@contextlib.contextmanager
+def squid(folder: Path, icap_port: int, origin: int) -> Iterator[Callable]:
+    """A proxy in front of `origin` that asks an ICAP server; what it yields fetches or posts through it."""
+    program = found("squid", "squid")
+    shared = Path(program).parents[1] / "share" / "squid"
+    port = free_port()
+    folder.chmod(0o777)  # squid gives up being root
+    conf = folder / "squid.conf"
+    conf.write_text(
+        f"http_port 127.0.0.1:{port}\nhttp_access allow all\ncache deny all\nvisible_hostname proxy.test\n"
+        f"pid_filename none\nnetdb_filename none\naccess_log none\ncache_log {folder}/cache.log\n"
+        f"unlinkd_program {found('true', 'coreutils')}\ncoredump_dir {folder}\npinger_enable off\nmime_table {shared}/mime.conf\nicon_directory {shared}/icons\n"
+        f"error_directory {shared}-langpack/en\nshutdown_lifetime 0 seconds\n"
+        "icap_enable on\nicap_preview_enable on\n"
+        f"icap_service up reqmod_precache icap://127.0.0.1:{icap_port}/reqmod bypass=0\n"
+        f"icap_service down respmod_precache icap://127.0.0.1:{icap_port}/respmod bypass=0\n"
+        "adaptation_access up allow all\nadaptation_access down allow all\n"
+    )
+
+    def ask(
+        path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        with contextlib.closing(connection):
+            url = f"http://127.0.0.1:{origin}/{path}"
+            connection.request("POST" if body is not None else "GET", url, body, headers)
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
+
+    is_ready = lambda: answers_at(socket.AF_INET, ("127.0.0.1", port))  # noqa: E731
+    with started([program, "-N", "-f", str(conf)], is_ready):
+        yield ask
+
+
 class TestSquid:
     @pytest.fixture
     def origin(self) -> Iterator[int]:
@@ -159,35 +193,8 @@ class TestSquid:
 
     @pytest.fixture
     def ask(self, tmp_path: Path, run: Running, origin: int) -> Iterator[Callable]:
-        program = found("squid", "squid")
-        shared = Path(program).parents[1] / "share" / "squid"
-        port = free_port()
-        tmp_path.chmod(0o777)  # squid gives up being root
-        conf = tmp_path / "squid.conf"
-        conf.write_text(
-            f"http_port 127.0.0.1:{port}\nhttp_access allow all\ncache deny all\nvisible_hostname proxy.test\n"
-            f"pid_filename none\nnetdb_filename none\naccess_log none\ncache_log {tmp_path}/cache.log\n"
-            f"unlinkd_program {found('true', 'coreutils')}\ncoredump_dir {tmp_path}\npinger_enable off\nmime_table {shared}/mime.conf\nicon_directory {shared}/icons\n"
-            f"error_directory {shared}-langpack/en\nshutdown_lifetime 0 seconds\n"
-            "icap_enable on\nicap_preview_enable on\n"
-            f"icap_service up reqmod_precache icap://127.0.0.1:{run.port}/reqmod bypass=0\n"
-            f"icap_service down respmod_precache icap://127.0.0.1:{run.port}/respmod bypass=0\n"
-            "adaptation_access up allow all\nadaptation_access down allow all\n"
-        )
-
-        def ask(
-            path: str, body: bytes | None = None, **headers: str
-        ) -> tuple[int, http.client.HTTPMessage, bytes]:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-            with contextlib.closing(connection):
-                url = f"http://127.0.0.1:{origin}/{path}"
-                connection.request("POST" if body is not None else "GET", url, body, headers)
-                response = connection.getresponse()
-                return response.status, response.headers, response.read()
-
-        is_ready = lambda: answers_at(socket.AF_INET, ("127.0.0.1", port))  # noqa: E731
-        with started([program, "-N", "-f", str(conf)], is_ready):
-            yield ask
+        with squid(tmp_path, run.port, origin) as asking:
+            yield asking
 
     def test_what_people_fetch_is_screened(self, ask):
         assert ask("good")[::2] == (200, b"good")
