@@ -30,6 +30,7 @@ from assay import config
 from assay.testing import images
 
 MEGAPIXEL = (1152, 864)
+QUIET = ("--http", "", "--clamd", "", "--icap", "", "--log-level", "WARNING")
 RATES = (0.2, 0.4, 0.8, 1.2, 1.6, 2.4)  # fresh pictures a second
 
 
@@ -65,8 +66,7 @@ class Served:
         self.socket = self.home / "clamd.sock"
         self.log = (self.home / "serve.log").open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "assay", "serve", "--http", "", "--clamd", "", "--icap", ""]
-            + ["--clamd-socket", str(self.socket), "--log-level", "WARNING"],
+            [sys.executable, "-m", "assay", "serve", *QUIET, "--clamd-socket", str(self.socket)],
             env=self.environment,
             stdout=self.log,
             stderr=self.log,

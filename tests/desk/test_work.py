@@ -14,7 +14,7 @@ from assay.desk.intake import Intake
 from assay.desk.reaper import Reaper
 from assay.desk.work import Worker
 from assay.errors import Failed, Overloaded, QuarantineError, StoreError
-from assay.store.jobs import ATTEMPTS, LEASE, Priority, State
+from assay.store.jobs import ATTEMPTS, Priority, State
 from assay.store.records import Filter
 from assay.types import Action, Decision, Label, Screening, Status, sha256_of
 from screenings import screened

@@ -115,6 +115,7 @@ def running(folder, **serve):
         engine = SimpleNamespace(
             intake=intake,
             stores=stores,
+            webhooks=webhooks,
             settings=settings,
             spool=settings.paths.spool,
             edition=lambda: Edition(serial=7),

@@ -194,3 +194,27 @@ def test_two_jobs_of_one_content_wait_apart(waiting, sample):
     waiting.remove("a" * 32)
     with waiting.open("b" * 32) as descriptor:
         assert os.fstat(descriptor).st_size == 7000
+
+
+def test_a_nameless_file_is_given_a_name_and_one_with_a_name_is_copied(tmp_path, sample):
+    waiting = local(tmp_path)
+    (tmp_path / "spool").mkdir()
+    nameless = os.open(tmp_path, os.O_TMPFILE | os.O_RDWR, 0o600)
+    try:
+        os.write(nameless, b"as it arrived")
+        waiting.put("a" * 32, nameless)
+        assert os.fstat(nameless).st_ino == (waiting.folder / ("a" * 32)).stat().st_ino
+    finally:
+        os.close(nameless)
+    waiting.put("b" * 32, sample)
+    assert os.fstat(sample).st_ino != (waiting.folder / ("b" * 32)).stat().st_ino
+    assert sorted(p.name for p in waiting.folder.iterdir()) == ["a" * 32, "b" * 32]
+
+
+def test_what_is_forgotten_leaves_no_job(jobs, database):
+    for n in (1, 2, 3):
+        jobs.add(a_job(n, source=f"s{n}"))
+    with database.write() as connection:
+        gone = Jobs.forget(connection, digests=[a_job(1).sha256], ids=[], source="s2")
+    assert sorted(gone) == [a_job(1).id, a_job(2).id]
+    assert jobs.find(a_job(3).id) is not None

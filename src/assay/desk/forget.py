@@ -12,6 +12,7 @@ from assay.desk.webhooks import Webhooks
 from assay.errors import QuarantineError
 from assay.store.audit import Audit
 from assay.store.feedback import Feedback
+from assay.store.jobs import Jobs
 from assay.store.judgements import Judgements
 from assay.store.promises import Promises
 from assay.store.tables import storable
@@ -56,11 +57,18 @@ def forget_source(stores: Stores, source: str, deed: Deed, *, known: bool = Fals
     """Remove what is stored of all that came from one source. The audit keeps a digest of its name only."""
     removed = stores.records.remove(source=source)
     mark = hashlib.sha256(storable(source).encode()).hexdigest()
-    return _forget(stores, removed, set(), f"source:{mark}", deed, known=known)
+    return _forget(stores, removed, set(), f"source:{mark}", deed, known=known, source=source)
 
 
 def _forget(
-    stores: Stores, removed: Removed, named: set[str], target: str, deed: Deed, *, known: bool
+    stores: Stores,
+    removed: Removed,
+    named: set[str],
+    target: str,
+    deed: Deed,
+    *,
+    known: bool,
+    source: str | None = None,
 ) -> Forgotten:
     digests = sorted(removed.digests | named)
     places = sorted(set(digests) | removed.carriers)
@@ -74,7 +82,10 @@ def _forget(
                 withdraw_of(connection, digest, deed)
         Webhooks.forget(connection, removed.ids)
         Promises.forget(connection, removed.ids)
+        jobs = Jobs.forget(connection, digests=digests, ids=removed.ids, source=source)
         Audit.append(connection, deed.actor, "forget", target, deed.reason)
+    for job in jobs:  # what waits for its verdict is not examined any more
+        stores.waiting.remove(job)
     Pictures(stores.settings.paths.pictures).remove(removed.ids)
     kept = sum(stores.blobs.remove(digest) for digest in places)
     quarantined = sum(_purged(stores, digest) for digest in sorted(set(places) | removed.quarantine_ids))

@@ -100,6 +100,7 @@ class Gateway:
             self.engine.stores,
             settings,
             counters,
+            webhooks=self.engine.webhooks,
             protocols={name: s.counters for name, s in others.items() if s is not None},
         )
         self._http = Server(

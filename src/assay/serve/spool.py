@@ -7,7 +7,7 @@ import os
 import stat
 import tempfile
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from assay.serve.exchange import Gap, Submission
 from assay.serve.threads import in_thread
@@ -22,6 +22,16 @@ class SpoolError(Exception):
 
 class OverSize(Exception):
     """More bytes than the limit."""
+
+
+def _nameless(folder: str) -> BinaryIO:
+    """A file without a name. Made without O_EXCL, unlike those of `tempfile`, so that it can be given one: a sample that
+    is admitted is not copied again."""
+    try:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError:  # a file system without such files
+        return tempfile.TemporaryFile(dir=folder, buffering=0)
+    return open(descriptor, "r+b", buffering=0)
 
 
 class Spool:
@@ -42,7 +52,7 @@ class Spool:
         self._digest = hashlib.sha256()
         self._reader = -1
         try:
-            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  closed by __exit__
+            self._file = _nameless(folder or tempfile.gettempdir())
         except OSError as e:
             raise SpoolError(f"no spool file can be made: {e.strerror}") from e
 

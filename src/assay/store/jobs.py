@@ -235,6 +235,18 @@ class Jobs:
                 found |= {str(i) for i in connection.execute(query).scalars()}
         return found
 
+    @staticmethod
+    def forget(
+        connection: Connection, *, digests: Iterable[str], ids: Iterable[str], source: str | None
+    ) -> list[str]:
+        """Remove the jobs of these contents, of these records and of a source; returns their ids."""
+        condition = jobs.c.sha256.in_(list(digests)) | jobs.c.id.in_(list(ids))
+        if source is not None:
+            condition |= jobs.c.source == storable(source)
+        gone = [str(i) for i in connection.execute(sa.select(jobs.c.id).where(condition)).scalars()]
+        connection.execute(jobs.delete().where(condition))
+        return gone
+
     def prune(self, before: datetime) -> int:
         """Remove jobs that were done before a moment; their records stay."""
         with self.database.write() as connection:

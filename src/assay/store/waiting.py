@@ -103,6 +103,10 @@ class Waiting:
         assert self.folder is not None
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         staged = self.folder / f"{name}.part"
+        if _linked(descriptor, staged):
+            os.rename(staged, self.folder / name)
+            _sync(self.folder)
+            return
         target = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             for piece in _chunks(descriptor):
@@ -152,6 +156,26 @@ class _explained:  # noqa: N801 - used like a function
                 code="store_full" if full else "store_media",
                 hint="free space on the disk" if full else "check the store's owner, mode and disk",
             ) from error
+
+
+def _linked(descriptor: int, target: Path) -> bool:
+    """Give a nameless file of this file system a name, synced, instead of copying it; False where that cannot be.
+
+    Never a file that has a name: its owner could go on writing to it.
+    """
+    found = os.fstat(descriptor)
+    if found.st_nlink or not stat.S_ISREG(found.st_mode):
+        return False
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:  # with folders given, Python follows the link in /proc, without it names the link itself
+        source = f"/proc/self/fd/{descriptor}"
+        os.link(source, target.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=True)
+    except OSError:  # another file system, a memfd, no /proc
+        return False
+    finally:
+        os.close(folder)
+    os.fsync(descriptor)
+    return True
 
 
 def _checked(job_id: str) -> str:

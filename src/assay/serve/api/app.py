@@ -48,6 +48,7 @@ def application(
     counters: Counters,
     *,
     protocols: Mapping[str, Counters] | None = None,
+    webhooks: Webhooks | None = None,
     deliver: bool = True,
 ) -> FastAPI:
     """Make the HTTP face of one gateway.
@@ -55,15 +56,17 @@ def application(
     Parameters
     ----------
     intake
-        Takes the samples; its `after` must include `Webhooks.created` and `Pictures.keep` (see `desk.aftermath`).
+        Takes the samples; its `after` must include `Webhooks.created` and `Pictures.keep` .
     counters
         What HTTP has done, in the numbers that every protocol has.
     protocols
         Those of the other protocols, by name, for /metrics.
+    webhooks
+        The outbox that the intake writes to in this process: then an event is carried at once.
     deliver
         Carry webhooks while the application runs (its lifespan).
     """
-    webhooks = Webhooks(stores.database, settings.api.webhook_inside)
+    webhooks = webhooks or Webhooks(stores.database, settings.api.webhook_inside)
     metrics = Metrics(
         {"http": counters} | dict(protocols or {}),
         lambda: {"jobs_backlog": intake.backlog, "webhook_deliveries_pending": webhooks.pending()},
