@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from assay.desk import feedback, retention
+from assay.desk import feedback, hunting, retention
 from assay.desk.intake import Intake
 from assay.desk.pictures import Pictures
 from assay.desk.reaper import Reaper
@@ -51,6 +52,7 @@ class Engine:
         self.settings = load()
         self._passphrase = passphrase
         self._opened = contextlib.ExitStack()
+        self._closing = threading.Event()
 
     def __enter__(self) -> Self:
         try:
@@ -107,6 +109,7 @@ class Engine:
 
     def close(self) -> None:
         """Take no more work, wait for what is under way, and close everything."""
+        self._closing.set()
         with contextlib.suppress(AttributeError):  # never opened as far as that
             self.reaper.close()
         with contextlib.suppress(AttributeError):
@@ -138,6 +141,12 @@ class Engine:
         self.settings = settings
         log.info("reloaded")
 
+    def hunt(self) -> int | None:
+        """Ask what was delivered again, if the rules have changed since; stops when the engine is closed."""
+        return hunting.hunt_if_due(
+            self.stores, self.shelf.library(), (self.webhooks.changed,), stopping=self._closing.is_set
+        )
+
     def _signatures_changed_at(self) -> datetime:
         return self.shelf.edition()[1]
 
@@ -153,6 +162,7 @@ class Engine:
 
     def _chores(self) -> None:
         self.queue.prune(PRUNED_S)
+        hunting.pull_all(self.stores)
         retention.enforce_daily(self.settings)
 
 

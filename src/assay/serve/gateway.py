@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from assay.errors import AssayError
 from assay.serve.answers import Asked
 from assay.serve.clamd import Clamd, ClamdSettings
 from assay.serve.counters import Counters
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from assay.serve.engine import Engine
 
 log = logging.getLogger(__name__)
+
+HUNT_S = 30.0  # between two looks whether the rules have changed
 
 
 @dataclass(slots=True)
@@ -86,6 +89,7 @@ class Gateway:
             folder = Folder(path, self.engine.intake, self.engine.stores, limit)
             self._tasks.append(asyncio.create_task(folder.run(), name=f"folder {path}"))
             self.listening[f"folder {path}"] = "watched"
+        self._tasks.append(asyncio.create_task(self._hunt(), name="retrohunt"))
         if serve.http:
             self._serve_http(*_split(serve.http))
 
@@ -131,6 +135,14 @@ class Gateway:
                 await task
         self._tasks.clear()
         self.listening.clear()
+
+    async def _hunt(self) -> None:
+        while True:
+            await asyncio.sleep(HUNT_S)
+            try:
+                await asyncio.to_thread(self.engine.hunt)
+            except AssayError as e:
+                log.warning("the retrohunt waits: %s", e.message)
 
     async def _reload(self) -> None:
         await asyncio.to_thread(self.engine.reload)

@@ -12,6 +12,7 @@ from assay.store.keys import Keys
 
 ROUTES = [
     ("POST", "/v1/samples"),
+    ("GET", "/v1/packs/a-list"),
     ("PUT", "/v1/samples/a.jpg"),
     ("GET", "/v1/samples/abc"),
     ("GET", "/v1/samples/abc/result"),

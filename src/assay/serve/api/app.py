@@ -20,7 +20,7 @@ from assay.desk.courier import Courier
 from assay.desk.pictures import Pictures
 from assay.desk.webhooks import Webhooks
 from assay.errors import AssayError
-from assay.serve.api import history, pictures, probes, progress, samples, subscriptions
+from assay.serve.api import history, packs, pictures, probes, progress, samples, subscriptions
 from assay.serve.api.errors import api_error, invalid
 from assay.serve.api.front import Front, told_of
 from assay.serve.api.limits import AtOnce
@@ -95,7 +95,7 @@ def application(
         generate_unique_id_function=_operation,
     )
     app.state.service = service
-    for module in (samples, history, progress, pictures, subscriptions, probes, realitydefender):
+    for module in (samples, history, packs, progress, pictures, subscriptions, probes, realitydefender):
         app.include_router(module.router)
     app.add_exception_handler(RequestValidationError, _refused)
     app.add_exception_handler(HTTPException, _raised)
