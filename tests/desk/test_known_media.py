@@ -130,6 +130,7 @@ def test_without_crops_a_near_match_is_held_at_most(
     for data in (saved(pixels_of(SPLICE), 70), ORIGINAL):
         near = screen(data)
         assert said(near) == ["near_fake_unchecked"]
+        assert near.verdict.summary.startswith("It is near to a known fake")
         assert near.verdict.label is Label.INCONCLUSIVE
         assert (near.decision.action, near.decision.rule) == (Action.HOLD, "near_known_fake")
         assert near.verdict.llr < 4.6

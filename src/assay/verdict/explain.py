@@ -31,6 +31,7 @@ SIZES = {
     "medium": "with a short side of 256 to 1023 pixels",
     "large": "with a short side of 1024 pixels or more",
 }
+NEAR = frozenset({"near_fake_unclear", "near_fake_unchecked", "scene_of_known_fake"})  # why it is held
 Told = Sequence[tuple[Reason, Weight]]
 Recalls = Mapping[Kind, tuple[int, int]]
 
@@ -148,7 +149,9 @@ def _inconclusive(verdict: Verdict, told: Told, context: Context, settings: Sett
     if verdict.why is Why.TOO_LITTLE or (found and verdict.why is Why.NOT_COVERED):
         opening = f"{strength(verdict.llr).capitalize()} evidence, too little to call it a fake."
         return [opening, reason, _odds(verdict), _uncovered(verdict, context, settings)]
-    return ["No sign of manipulation found.", _uncovered(verdict, context, settings)]
+    near = next((w.text for r, w in told if r.code in NEAR), "")
+    opening = "No other sign of manipulation found." if near else "No sign of manipulation found."
+    return [near, opening, _uncovered(verdict, context, settings)]
 
 
 def _unstable(verdict: Verdict) -> str:
