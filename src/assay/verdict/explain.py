@@ -146,10 +146,11 @@ def _inconclusive(verdict: Verdict, told: Told, context: Context, settings: Sett
         return [f"No verdict can be given: {names} failed on it, and no measured detector spoke."]
     if verdict.why is Why.UNSTABLE:
         return [_unstable(verdict), reason, _odds(verdict)]
+    near = next((w.text for r, w in told if r.code in NEAR), "")
     if verdict.why is Why.TOO_LITTLE or (found and verdict.why is Why.NOT_COVERED):
         opening = f"{strength(verdict.llr).capitalize()} evidence, too little to call it a fake."
-        return [opening, reason, _odds(verdict), _uncovered(verdict, context, settings)]
-    near = next((w.text for r, w in told if r.code in NEAR), "")
+        rest = reason if reason != near else ""
+        return [near, opening, rest, _odds(verdict), _uncovered(verdict, context, settings)]
     opening = "No other sign of manipulation found." if near else "No sign of manipulation found."
     return [near, opening, _uncovered(verdict, context, settings)]
 
