@@ -14,10 +14,10 @@ import jsonschema
 import pytest
 
 import awkward
-from assay.config import Limits, Paths, Settings
 from assay.pipeline import Screener
 from assay.report.contract import flatten, from_json, schema, to_json
 from assay.report.table import Table
+from assay.settings import Limits, Paths, Settings
 from assay.testing import clips, containers, images
 from assay.types import Label, Screening, Status, Why
 

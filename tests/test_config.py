@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay import config, options
-from assay.config import Limits, Retention, Settings, load, resolve
+from assay.config import load, resolve
 from assay.errors import ConfigError
+from assay.settings import Limits, Retention, Settings
 from assay.types import Action
 
 DOCS = Path(__file__).parents[1] / "docs" / "configuration.md"
@@ -24,7 +25,7 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A home of its own and no /etc/assay of the machine."""
     home = tmp_path / "home"
     home.mkdir()
-    monkeypatch.setattr(config, "SYSTEM", tmp_path / "etc")
+    monkeypatch.setattr("assay.places.SYSTEM", tmp_path / "etc")
     (tmp_path / "etc").mkdir()
     return {"HOME": str(home), "TMPDIR": str(tmp_path)}
 

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image as Pillow
 
 import awkward
-from assay.config import Paths, Settings
 from assay.errors import JailError, StoreError
 from assay.evidence.renditions import MILD
 from assay.ingest.admission import Arrival
 from assay.ingest.budget import MOST_PREVIEWS
 from assay.pipeline import Screener
+from assay.settings import Paths, Settings
 from assay.signatures import testfile as harmless
 from assay.testing import containers, images
 from assay.types import Action, Label, Outcome, Screening, Status, Why

@@ -31,6 +31,7 @@ from assay.evidence import models
 from assay.evidence.detectors.learned_image import ENCODER
 from assay.media.decoder import decoder
 from assay.media.jail.process import DECODER, Zygote
+from assay.settings import Limits
 from assay.testing import clips, images, signing
 
 Row = tuple[str, str, str, str]
@@ -213,7 +214,7 @@ def folder_time(folder: Path, jobs: int) -> float:
 def decode(zygote: Zygote, path: Path) -> float:
     with (
         path.open("rb") as file,
-        decoder(zygote, file.fileno(), config.Limits().as_json()) as worker,
+        decoder(zygote, file.fileno(), Limits().as_json()) as worker,
         worker.image(),
     ):
         pass
@@ -222,7 +223,7 @@ def decode(zygote: Zygote, path: Path) -> float:
 
 
 def read_video(zygote: Zygote, path: Path) -> float:
-    with path.open("rb") as file, decoder(zygote, file.fileno(), config.Limits().as_json()) as worker:
+    with path.open("rb") as file, decoder(zygote, file.fileno(), Limits().as_json()) as worker:
         worker.open("video")
         for _ in worker.windows():
             pass
@@ -231,7 +232,7 @@ def read_video(zygote: Zygote, path: Path) -> float:
 
 
 def read_triage(zygote: Zygote, path: Path) -> float:
-    with path.open("rb") as file, decoder(zygote, file.fileno(), config.Limits().as_json()) as worker:
+    with path.open("rb") as file, decoder(zygote, file.fileno(), Limits().as_json()) as worker:
         worker.triage("image/jpeg", path.stat().st_size, "0" * 64, {})
     assert worker.usage is not None
     return worker.usage.cpu_s

@@ -45,11 +45,11 @@ from assay.bench.panel import Panel  # noqa: E402
 from assay.bench.peers import PEERS, Peer  # noqa: E402
 from assay.bench.run import Order, Scored, run  # noqa: E402
 from assay.bench.scorepage import page  # noqa: E402
-from assay.config import Limits  # noqa: E402
 from assay.errors import AssayError  # noqa: E402
 from assay.evidence.detectors.learned_image import LearnedImage  # noqa: E402
 from assay.evidence.examiner import plain_card  # noqa: E402
 from assay.range import laundering  # noqa: E402
+from assay.settings import Limits  # noqa: E402
 
 ROOT = HERE.parent
 SCORES = ROOT / "docs" / "scoreboard"

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from assay.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from assay.config import Settings
     from assay.errors import AssayError
     from assay.evidence.detector import Card, Detector
     from assay.media.views import AudioClip, Container, Image, VideoClip
     from assay.pipeline import Screener
+    from assay.settings import Settings
     from assay.types import (
         Action,
         Coverage,
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 
 
 _HOMES = {
-    "assay.config": ("Settings",),
     "assay.errors": ("AssayError",),
     "assay.evidence.detector": ("Card", "Detector"),
     "assay.media.views": ("AudioClip", "Container", "Image", "VideoClip"),
     "assay.pipeline": ("Screener",),
+    "assay.settings": ("Settings",),
     "assay.types": (
         *("Action", "Coverage", "Decision", "Evidence", "Finding", "Kind", "Label", "Outcome", "Reason"),
         *("Region", "Sample", "Screening", "Segment", "Status", "Verdict", "Why"),

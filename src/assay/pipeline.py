@@ -29,7 +29,6 @@ from assay.case import (
     strictest,
     unknown_type,
 )
-from assay.config import Settings
 from assay.errors import AssayError, Failed, Refused, SampleError, Unsupported
 from assay.evidence.panel import Answers, Member, Panel, Request, evidence_of
 from assay.evidence.windows import Gathered
@@ -38,6 +37,7 @@ from assay.ingest.budget import Budget
 from assay.media.decoder import Decoder, Packed, decoder
 from assay.media.identify import declared_type, family_of, identify, lies
 from assay.rescoring import rescore
+from assay.settings import Settings
 from assay.signatures import digests, matching, testfile
 from assay.signatures.library import Library
 from assay.traces import Tracer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from assay.media.jail.process import DECODER, EXAMINER, Zygote
 
 if TYPE_CHECKING:
-    from assay.config import Limits
+    from assay.settings import Limits
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.action.policy import decide, effective
-from assay.config import PolicySettings
 from assay.errors import ConfigError
+from assay.settings import PolicySettings
 from assay.types import Action, Coverage, Kind, Label, Problem, Status, Verdict, Why
 
 PAGE = Path(__file__).parents[2] / "docs" / "policy.md"

@@ -13,8 +13,8 @@ from assay.bench.calibrate import calibrate
 from assay.bench.feedback import alarms, joined, pending
 from assay.bench.rows import read_scores
 from assay.cli.bench_calibrate import calibrate as command
-from assay.config import Paths, Settings
 from assay.desk.stores import Stores
+from assay.settings import Paths, Settings
 from assay.store.feedback import Feedback
 from assay.store.judgements import Judgements
 from assay.types import Evidence, Finding, Kind, Label, Outcome, Reason

@@ -19,8 +19,9 @@ from assay.bench.rows import read_scores
 from assay.bench.run import Order, run
 from assay.bench.summary import summarise
 from assay.bench.table import Told, interval_text, lines, summary_json
-from assay.config import Limits, load
+from assay.config import load
 from assay.errors import AssayError
+from assay.settings import Limits
 from assay.verdict.calibration import shipped
 
 pytestmark = pytest.mark.usefixtures("unjailed")

@@ -11,8 +11,8 @@ import pytest
 from assay.bench import manifest, metrics
 from assay.bench.panel import Fixed
 from assay.bench.run import Order, all_launderings, check_launderings, run
-from assay.config import Limits
 from assay.errors import AssayError
+from assay.settings import Limits
 from assay.testing import clips
 from assay.types import Outcome
 

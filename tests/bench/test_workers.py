@@ -21,7 +21,7 @@ from assay.bench.cells import DECODING, LAUNDERING, Step, Task, Want
 from assay.bench.panel import Fixed
 from assay.bench.run import Order, run
 from assay.bench.workers import _keys_at, spread, without
-from assay.config import Limits
+from assay.settings import Limits
 from assay.types import Outcome
 
 HERE = Path(__file__).parent
@@ -86,7 +86,7 @@ from unjailed import OwnHands
 from assay.bench import manifest
 from assay.bench.panel import Fixed
 from assay.bench.run import Order, run
-from assay.config import Limits
+from assay.settings import Limits
 from assay.range.laundering import names
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from pyrage import x25519
 
 from assay.cli import root
-from assay.config import Paths, Settings
 from assay.desk.stores import Stores
+from assay.settings import Paths, Settings
 from assay.types import Label
 from screenings import screened
 

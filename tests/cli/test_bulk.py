@@ -5,11 +5,11 @@ import threading
 import pytest
 
 from assay.cli import bulk
-from assay.config import Paths, Serve, Settings
 from assay.desk.intake import Intake
 from assay.desk.reaper import Reaper
 from assay.desk.stores import Stores
 from assay.desk.work import Worker
+from assay.settings import Paths, Serve, Settings
 from assay.store.records import Filter
 from screenings import screened
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from assay import config as settings
 from assay.cli import main
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(settings, "SYSTEM", tmp_path / "etc")
+    monkeypatch.setattr("assay.places.SYSTEM", tmp_path / "etc")
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
 

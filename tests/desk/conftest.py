@@ -7,8 +7,8 @@ import pytest
 from pyrage import x25519
 
 from assay.action.identity import Recipients
-from assay.config import Paths, Settings
 from assay.desk.stores import Deed, Stores
+from assay.settings import Paths, Settings
 from screenings import screened
 
 

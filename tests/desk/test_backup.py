@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.config import Paths
 from assay.desk import quarantine as desk
 from assay.desk.backup import CONFIGURATION, MANIFEST, _safe, backup, restore
 from assay.desk.stores import Stores
 from assay.errors import StoreError
+from assay.settings import Paths
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import av
 import numpy as np
 import pytest
 
-from assay.config import Limits
 from assay.desk.signatures import signatures_of
 from assay.desk.taking import take_path
 from assay.ingest.admission import admit_bytes
 from assay.media.decoder import Packed, decoder
+from assay.settings import Limits
 from assay.signatures import chromaprint
 from assay.signatures.entries import decoded, encoded
 from assay.signatures.library import Known, Library

@@ -51,7 +51,7 @@ REGION = Region.box(BOX[0], BOX[1], BOX[2] - BOX[0], BOX[3] - BOX[1], width=SIZE
 
 @pytest.fixture(scope="module")
 def zygotes():
-    from assay.config import Limits
+    from assay.settings import Limits
 
     with Zygotes.start(Limits()) as started:
         yield started

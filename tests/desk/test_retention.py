@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from assay.config import Retention
 from assay.desk.retention import enforce, enforce_daily
+from assay.settings import Retention
 from assay.types import sha256_of
 
 NOW = datetime.now(UTC)

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from assay.config import Paths
 from assay.desk.uninstall import inventory, remove
+from assay.settings import Paths
 
 
 def test_everything_that_was_stored_is_listed_and_goes(stores, settings, taken, tmp_path):

@@ -38,7 +38,7 @@ class Pipeline:
         label = Label.FAKE if self.action is Action.QUARANTINE else Label.INCONCLUSIVE
         made = screened(arrival.path, content, label=label, id=sample_id, source=source)
         from assay.action.policy import effective
-        from assay.config import PolicySettings
+        from assay.settings import PolicySettings
 
         return dataclasses.replace(
             made,
@@ -154,7 +154,7 @@ def test_a_verdict_under_other_rules_is_not_given_again(house, newer, monkeypatc
     if newer == "calibration":
         house.intake._rules = lambda: (house.stores.settings.policy, "c2")
     elif newer == "policy":
-        from assay.config import PolicySettings
+        from assay.settings import PolicySettings
 
         house.intake._rules = lambda: (PolicySettings({"inconclusive": Action.HOLD}), "c1")
     elif newer == "version":

@@ -19,7 +19,6 @@ from icap_talk import OK, Talk, chunks, respmod
 from pyrage import x25519
 
 from assay.action.policy import effective
-from assay.config import Api, Limits, Paths, PolicySettings, Serve, Settings
 from assay.desk.intake import Intake
 from assay.desk.pictures import Pictures
 from assay.desk.stores import Stores
@@ -28,6 +27,7 @@ from assay.desk.work import Worker
 from assay.serve.exchange import Edition
 from assay.serve.folder import Folder
 from assay.serve.gateway import Gateway
+from assay.settings import Api, Limits, Paths, PolicySettings, Serve, Settings
 from assay.signatures import testfile
 from assay.store.jobs import State
 from assay.store.keys import Keys

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.config import Paths, Settings
+from assay.settings import Paths, Settings
 from assay.types import Evidence, Finding, Kind, Outcome, Reason
 from assay.verdict import calibration as tables
 from assay.verdict.calibration import Calibration, Context

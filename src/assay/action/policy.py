@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from assay.config import PolicySettings
 from assay.errors import ConfigError
+from assay.settings import PolicySettings
 from assay.types import JSON, Action, Decision, Kind, Label, Problem, Status, Verdict
 
 TABLE = Path(__file__).with_name("policy.toml")

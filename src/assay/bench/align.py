@@ -18,9 +18,9 @@ from assay.bench import manifest as manifests
 from assay.bench.cells import Hands, Source, Task
 from assay.bench.manifest import Entry, Manifest
 from assay.bench.panel import Fixed
-from assay.config import Limits
 from assay.errors import AssayError, SampleError
 from assay.range import laundering
+from assay.settings import Limits
 
 LAUNDERING = "jpeg95"
 SHRINK = 0.9  # at most: what was saved before shall not keep its grid

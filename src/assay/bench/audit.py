@@ -23,9 +23,9 @@ from assay.bench.manifest import Entry, Manifest, read
 from assay.bench.metrics import Flags, Floats
 from assay.bench.shortcuts import BYTES, ENCODER, NAMES, NUMBERS, Traits, Unread
 from assay.bench.table import interval_text
-from assay.config import Limits
 from assay.errors import AssayError
 from assay.report.escape import printable
+from assay.settings import Limits
 from assay.types import JSON
 
 LIMIT = 0.70

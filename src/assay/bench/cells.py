@@ -22,7 +22,6 @@ from assay.bench.cache import Key, Result
 from assay.bench.manifest import Entry
 from assay.bench.panel import Panel
 from assay.case import MALFORMED, malformed
-from assay.config import Limits
 from assay.errors import AssayError, Failed, SampleError, Unsupported
 from assay.evidence import runner
 from assay.evidence.detector import Card
@@ -36,6 +35,7 @@ from assay.media.jail.process import DECODER, Zygote
 from assay.media.quality import estimated_quality
 from assay.media.views import AudioClip, Container, Image, expect
 from assay.range import laundering
+from assay.settings import Limits
 from assay.types import Finding, Outcome
 
 AS_IS = "as_is"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from assay.bench.manifest import Entry
 from assay.bench.run import Scored
-from assay.config import Settings
 from assay.evidence.detector import Card
+from assay.settings import Settings
 from assay.types import Evidence, Finding, Label, Outcome, Reason, Verdict
 from assay.verdict.calibration import Calibration, Context
 from assay.verdict.fusion import fuse

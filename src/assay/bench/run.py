@@ -16,11 +16,11 @@ from assay.bench.cells import AS_IS, Hands, Row, Task, Want
 from assay.bench.manifest import Entry, Manifest
 from assay.bench.panel import Panel, reads_metadata
 from assay.bench.workers import inline, spread
-from assay.config import Limits
 from assay.errors import AssayError
 from assay.evidence.detector import Card
 from assay.media.views import AudioClip, Image
 from assay.range import laundering
+from assay.settings import Limits
 from assay.types import Outcome
 
 READS = {"image": Image, "audio": AudioClip}

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from assay.bench.manifest import Entry
 from assay.case import MALFORMED, malformed
-from assay.config import Limits
 from assay.errors import SampleError, Unsupported
 from assay.ingest.admission import admit_path
 from assay.media.decoder import decoder
@@ -17,6 +16,7 @@ from assay.media.identify import family_of, identify
 from assay.media.jail.process import DECODER, Zygote
 from assay.media.quality import estimated_quality
 from assay.media.views import Container
+from assay.settings import Limits
 
 NUMBERS = (
     "file size",

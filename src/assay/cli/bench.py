@@ -21,7 +21,7 @@ from assay.cli.settings import settings_of
 if TYPE_CHECKING:
     from assay.bench.manifest import Manifest
     from assay.bench.run import Done, Order, Progress
-    from assay.config import Settings
+    from assay.settings import Settings
 
 NOTHING_SCORED = 2
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

@@ -15,9 +15,9 @@ from assay.errors import Overloaded, SampleError
 from assay.report.escape import printable
 
 if TYPE_CHECKING:
-    from assay.config import Settings
     from assay.desk.intake import Intake
     from assay.ingest.admission import Arrival
+    from assay.settings import Settings
 
 LOOK_S = 0.5
 

@@ -14,7 +14,7 @@ import click
 from assay.cli.settings import settings_of
 
 if TYPE_CHECKING:
-    from assay.config import Settings
+    from assay.settings import Settings
 
 GOOD, ABSENT, BAD = "on", "absent", "OFF"
 ROOM = 512 << 20  # bytes of free disk under which an operator should know

@@ -24,9 +24,9 @@ from assay.report.escape import printable
 from assay.types import Kind, Label
 
 if TYPE_CHECKING:
-    from assay.config import Settings
     from assay.desk.quarantine import Entry
     from assay.desk.stores import Stores
+    from assay.settings import Settings
     from assay.types import JSON, Screening
 
 IDS = click.argument("ids", metavar="ID...", nargs=-1, required=True)

@@ -11,9 +11,9 @@ from assay.cli.settings import settings_of
 from assay.report.escape import printable
 
 if TYPE_CHECKING:
-    from assay.config import Settings
     from assay.desk.replay import Change, Replay
     from assay.desk.stores import Stores
+    from assay.settings import Settings
     from assay.types import Screening
 
 

@@ -20,10 +20,10 @@ from assay.cli.settings import settings_of
 from assay.errors import AssayError
 
 if TYPE_CHECKING:
-    from assay.config import Settings
     from assay.desk.screening import Desk
     from assay.pipeline import Screener
     from assay.report.page import Page
+    from assay.settings import Settings
     from assay.types import Screening
 
 FOUND, TROUBLE = 1, 2

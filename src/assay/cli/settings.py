@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import click
 
-    from assay.config import Settings
+    from assay.settings import Settings
 
 
 def settings_of(ctx: click.Context, **command_line: object) -> Settings:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from assay.action.vault import Holding
-    from assay.config import Settings
     from assay.desk.stores import Stores
     from assay.desk.taking import Taken
+    from assay.settings import Settings
     from assay.signatures.entries import About
     from assay.types import Region
 

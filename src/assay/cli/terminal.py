@@ -14,8 +14,8 @@ import click
 from assay.report.escape import printable
 
 if TYPE_CHECKING:
-    from assay.config import Settings
     from assay.desk.stores import Deed
+    from assay.settings import Settings
 
 Decorated = Callable[..., Any]
 

@@ -31,7 +31,7 @@ from assay.store.tables import REVISION
 from assay.types import JSON
 
 if TYPE_CHECKING:
-    from assay.config import Settings
+    from assay.settings import Settings
 
 FORMAT = "assay/backup/1"
 MANIFEST = "manifest.json"

@@ -15,8 +15,8 @@ from assay.types import Action
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from assay.config import Settings
     from assay.desk.stores import Deed, Stores
+    from assay.settings import Settings
     from assay.store.judgements import Said
     from assay.types import Screening
 

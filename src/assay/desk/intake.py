@@ -25,8 +25,8 @@ from assay.version import __version__
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from assay.config import PolicySettings
     from assay.desk.stores import Stores
+    from assay.settings import PolicySettings
     from assay.store.records import Record
     from assay.store.waiting import Waiting
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from assay.config import Settings
+    from assay.settings import Settings
     from assay.types import Screening, Verdict
 
 

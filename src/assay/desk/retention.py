@@ -18,7 +18,7 @@ from assay.store.tables import chores
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from assay.config import Settings
+    from assay.settings import Settings
 
 ACTOR = "retention"
 EVERY = timedelta(days=1)

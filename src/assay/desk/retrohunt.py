@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sqlalchemy.engine import Connection
 
-    from assay.config import Settings
     from assay.desk.stores import Stores
+    from assay.settings import Settings
     from assay.signatures.library import Library
     from assay.signatures.matching import Matched
     from assay.store.records import Record

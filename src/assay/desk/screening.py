@@ -23,8 +23,8 @@ from assay.store.records import Records
 from assay.types import Action, Screening
 
 if TYPE_CHECKING:
-    from assay.config import Settings
     from assay.ingest.admission import Arrival
+    from assay.settings import Settings
 
 DIVERTED = (Action.QUARANTINE, Action.REJECT)
 

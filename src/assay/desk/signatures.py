@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sqlalchemy.engine import Connection
 
-    from assay.config import Settings
     from assay.desk.stores import Deed
     from assay.desk.taking import Taken
+    from assay.settings import Settings
     from assay.signatures.references import Reference
     from assay.store.database import Database
     from assay.types import Screening

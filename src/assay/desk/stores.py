@@ -17,7 +17,7 @@ from assay.store.records import Records
 from assay.store.waiting import Waiting
 
 if TYPE_CHECKING:
-    from assay.config import Settings
+    from assay.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,10 @@ from assay.types import Reason
 
 if TYPE_CHECKING:
     from assay.action.vault import Holding
-    from assay.config import Limits
     from assay.desk.stores import Stores
     from assay.media.decoder import Decoder
     from assay.media.jail.process import Zygote
+    from assay.settings import Limits
     from assay.signatures.codes import Codes
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from assay.action.vault import Vault
 
 if TYPE_CHECKING:
-    from assay.config import Settings
+    from assay.settings import Settings
 
 OWN = ("assay.db*", "quarantine", "media", "pictures", "models", "trust", "spool", "backups", "before-restore-*",
        "restoring-*", "config-from-backup")  # fmt: skip

@@ -28,7 +28,7 @@ from assay.verdict import calibration
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-    from assay.config import Settings
+    from assay.settings import Settings
     from assay.types import Screening
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from assay.config import Settings
+from assay.settings import Settings
 from assay.types import Evidence, Outcome, Reason
 from assay.verdict import calibration as tables
 from assay.verdict.calibration import Calibration, Context, Weight, clip

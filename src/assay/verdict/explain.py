@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from assay.config import Settings
+from assay.settings import Settings
 from assay.types import Kind, Label, Outcome, Problem, Reason, Region, Status, Verdict, Why
 from assay.verdict.calibration import Context, Weight
 from assay.verdict.conformal import Threshold, sources_needed, wilson

@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from assay.config import Settings
+from assay.settings import Settings
 from assay.types import Evidence, Kind, Label, Outcome, Rescored, Stability, Verdict, Why
 from assay.verdict import calibration as tables
 from assay.verdict import coverage, explain, stability

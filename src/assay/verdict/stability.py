@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from assay.config import Settings
+from assay.settings import Settings
 from assay.types import Evidence, Rescored, Stability
 from assay.verdict.balance import Balance, summed, weigh
 from assay.verdict.calibration import Calibration, Context, shipped

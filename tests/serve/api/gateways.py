@@ -17,7 +17,6 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from assay.config import Api, Limits, Paths, Settings
 from assay.desk.intake import Intake
 from assay.desk.pictures import Pictures
 from assay.desk.stores import Stores
@@ -27,6 +26,7 @@ from assay.serve.api.app import application
 from assay.serve.api.server import Server
 from assay.serve.api.service import Service
 from assay.serve.counters import Counters
+from assay.settings import Api, Limits, Paths, Settings
 from assay.store.keys import Keys
 from assay.store.waiting import Waiting
 from assay.types import Action, Decision, Label, Preview, Status

@@ -31,10 +31,10 @@ from assay.store.keys import Keys
 from assay.store.promises import Promises
 
 if TYPE_CHECKING:
-    from assay.config import Settings
     from assay.desk.intake import Intake
     from assay.desk.stores import Stores
     from assay.serve.counters import Counters
+    from assay.settings import Settings
 
 log = logging.getLogger(__name__)
 

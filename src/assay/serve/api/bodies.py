@@ -22,8 +22,8 @@ from assay.serve.spool import OverSize, Spool, SpoolError
 if TYPE_CHECKING:
     from fastapi import Request
 
-    from assay.config import Settings
     from assay.serve.exchange import Submission
+    from assay.settings import Settings
 
 MULTIPART_EXTRA = 1 << 16  # bytes around the sample: boundaries, heads, small fields
 MOST_FIELDS = 16

@@ -19,8 +19,8 @@ from starlette.requests import ClientDisconnect
 from assay.serve.api.errors import ApiError, again, api_error
 
 if TYPE_CHECKING:
-    from assay.config import Api
     from assay.serve.api.metrics import Metrics
+    from assay.settings import Api
 
 log = logging.getLogger("assay.http")
 

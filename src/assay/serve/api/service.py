@@ -20,13 +20,13 @@ from assay.store.keys import Key, Keys
 from assay.store.promises import Promises
 
 if TYPE_CHECKING:
-    from assay.config import Settings
     from assay.desk.intake import Intake
     from assay.desk.pictures import Pictures
     from assay.desk.stores import Stores
     from assay.desk.webhooks import Webhooks
     from assay.serve.api.metrics import Metrics
     from assay.serve.counters import Counters
+    from assay.settings import Settings
 
 ANONYMOUS = Key("anonymous", "", frozenset({"submit", "read"}), datetime(2026, 1, 1, tzinfo=UTC))
 
