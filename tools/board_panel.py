@@ -14,7 +14,6 @@ from assay.evidence import models, registry
 from assay.evidence.detector import Card
 from assay.evidence.detectors.learned_image import LearnedImage
 
-LEFT_OUT = ("resampling",)  # docs/decisions/0011-resampling-is-not-counted.md
 HeadOf = Callable[[str, str, Sequence[str]], Any]  # source, generator, digests -> the head
 
 
@@ -30,7 +29,7 @@ class Board:
     stamp
         Names the heads, so that scores of others are not taken from the cache.
     names
-        Of detectors; none: all of pixels but those that are left out.
+        Of detectors; none: all of pixels.
     """
 
     def __init__(
@@ -41,11 +40,7 @@ class Board:
         names: Sequence[str] = (),
     ) -> None:
         shipped = [e.card for e in registry.entries() if e.detector is not None]
-        self._own = tuple(
-            c
-            for c in shipped
-            if not reads_metadata(c) and (c.name in names if names else c.name not in LEFT_OUT)
-        )
+        self._own = tuple(c for c in shipped if not reads_metadata(c) and (c.name in names or not names))
         self._models_dir = models_dir
         self._head_of = head_of
         self._stamp = stamp

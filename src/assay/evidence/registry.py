@@ -24,7 +24,6 @@ BUILT_IN = (
     "assay.evidence.detectors.jpeg_ghost:JpegGhost",
     "assay.evidence.detectors.copy_move:CopyMove",
     "assay.evidence.detectors.demosaicing:Demosaicing",
-    "assay.evidence.detectors.resampling:Resampling",
     "assay.evidence.detectors.invisible_watermark:InvisibleWatermark",
     "assay.evidence.detectors.learned_image:LearnedImage",
     "assay.evidence.detectors.face_blend:FaceBlend",
