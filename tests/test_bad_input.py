@@ -423,7 +423,7 @@ def test_a_damaged_sound_track_does_not_hide_the_pictures(
     def broken(*_: object, **__: object) -> bool:
         raise Failed("it holds no sound track that can be decoded", code="undecodable", hint="Ask again.")
 
-    monkeypatch.setattr(screener, "_examine_audio", broken)
+    monkeypatch.setattr("assay.examination.clip.examine_sound", broken)
     screening = checked(screener.screen_bytes(awkward.made("a.mp4"), "a.mp4"))
     assert screening.status is Status.SCREENED
     assert "the sound could not be examined" in notes(screening)

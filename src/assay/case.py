@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from assay.errors import Failed, SampleError, Unsupported
+from assay.evidence.panel import Member
 from assay.ingest.admission import Arrival
 from assay.ingest.budget import Budget
 from assay.media.decoder import Packed, picture
@@ -17,6 +18,7 @@ from assay.media.views import Container
 from assay.signatures.library import Library
 from assay.traces import Tracer
 from assay.types import Action, Decision, Evidence, Preview, Rescored, Sample, Screening, Status
+from assay.verdict.calibration import Context
 
 # What reading an answer raises that is not of the form that a decoder of ours gives.
 MALFORMED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
@@ -81,6 +83,17 @@ def quality_of(case: Case) -> int | None:
     """The JPEG quality that its first table stands for, None where there is none."""
     tables = case.container.quantisation if case.container is not None else ()
     return estimated_quality(tables[0]) if tables and len(tables[0]) == 64 else None
+
+
+def context_of(case: Case, members: Iterable[Member]) -> Context:
+    """What fusion must know of the sample beside its findings; `members` are the detectors of the panel."""
+    return Context(
+        media_family=family_of(case.sample.media_type),
+        size_px=case.size_px,
+        quality=quality_of(case),
+        claims={m.name: m.claims for m in members},
+        unread=tuple(case.unread),
+    )
 
 
 def malformed(e: Exception) -> Failed:

@@ -19,38 +19,38 @@ from assay import __version__
 from assay.action.policy import decide
 from assay.case import (
     MALFORMED,
-    WORKER_LOST,
     Case,
     changed,
+    context_of,
     malformed,
-    nothing_in_it,
     overtaxed,
     quality_of,
     strictest,
     unknown_type,
 )
 from assay.errors import AssayError, Failed, Refused, SampleError, Unsupported
-from assay.evidence.panel import Answers, Member, Panel, Request, evidence_of
-from assay.evidence.windows import Gathered
+from assay.evidence.panel import Member, Panel
+from assay.examination.clip import examine_clip, examine_sound
+from assay.examination.container import examine_container
+from assay.examination.members import examine_members
+from assay.examination.opened import Opened
+from assay.examination.picture import examine_picture
 from assay.ingest.admission import Arrival, Found, admit_bytes, admit_path, admit_stream, walk
 from assay.ingest.budget import Budget
-from assay.media.decoder import Decoder, Packed, decoder
+from assay.media.decoder import Decoder, decoder
+from assay.media.decoder import Member as Carried
 from assay.media.identify import declared_type, family_of, identify, lies
-from assay.rescoring import rescore
 from assay.settings import Settings
 from assay.signatures import digests, matching, testfile
 from assay.signatures.library import Library
 from assay.traces import Tracer
 from assay.types import (
-    Finding,
     Label,
     Problem,
     Sample,
     Screening,
     Status,
 )
-from assay.verdict import stability
-from assay.verdict.calibration import Context
 from assay.verdict.fusion import fuse
 from assay.verdict.members import verdict_of_members, verdict_of_nothing
 from assay.verdict.unfinished import unfinished
@@ -288,16 +288,17 @@ class Screener:
         if family == "other":
             raise unknown_type(case.sample)
         with self._decoder(case) as worker:
+            opened = Opened(case, worker, self._panel, self.settings)
             if family in CARRIERS:
-                self._examine_members(case, worker)
+                examine_members(opened, self._screen_member)
                 return
-            self._triage(case, worker)
+            examine_container(opened, self._trust)
             if family == "image":
-                self._examine_image(case, worker)
+                examine_picture(opened, self._screen_member)
             elif family == "audio":
-                self._examine_audio(case, worker)
+                examine_sound(opened)
             else:
-                self._examine_film(case, worker)
+                examine_clip(opened)
 
     @contextlib.contextmanager
     def _decoder(self, case: Case) -> Iterator[Decoder]:
@@ -311,164 +312,26 @@ class Screener:
             if worker is not None and worker.usage is not None:
                 case.cpu_s += worker.usage.cpu_s
 
-    def _triage(self, case: Case, worker: Decoder) -> None:
-        sample = case.sample
-        packed, case.container = worker.triage(sample.media_type, sample.size, sample.sha256, self._trust)
-        case.warnings += case.container.warnings
-        answers = self._panel.examine(Request(packed, self._readers("Container")))
-        self._collect(case, answers, lambda findings: findings[0])
-
-    def _examine_image(self, case: Case, worker: Decoder) -> None:
-        with worker.image() as packed:
-            case.note(packed)
-            case.tracer.picture(packed)
-            if case.tracer.is_decided:
-                return
-            more = int(packed.answer["frames"]) > 1
-            names = self._readers("Image")
-            answers = self._panel.examine(Request(packed.view, names, packed.arena_fd, packed.used))
-            self._collect(case, answers, lambda findings: findings[0])
-            self._rescore(case, packed, names)
-        if more and case.depth < self.settings.limits.depth:
-            try:
-                self._examine_members(case, worker)
-            except SampleError as e:  # the picture itself was examined
-                case.leave_out("later frames or pages", e)
-
-    def _rescore(self, case: Case, packed: Packed, readers: tuple[str, ...]) -> None:
-        """Ask whether a decision near its threshold would survive being saved again."""
-        seconds = self.settings.limits.stability_s
-        context = self.context(case)
-        names = stability.carrying(case.evidence, readers, context=context, settings=self.settings)
-        if names and seconds:
-            case.rescored = rescore(self._panel, packed, case.evidence, names, seconds)
-
-    def _examine_film(self, case: Case, worker: Decoder) -> None:
-        """Examine the pictures and the sound of a video; one that has only one of them, or one damaged, is no failure."""
-        missing: SampleError | None = None
+    def _screen_member(self, case: Case, member: Carried) -> Screening:
+        path = f"{case.path}!{member.name}"
+        source, parent = case.sample.source, case.sample.id
         try:
-            self._examine_video(case, worker)
-        except (Failed, Unsupported) as e:
-            if e.code in WORKER_LOST:
-                raise
-            missing = e
-        try:
-            heard = self._examine_audio(case, worker, optional=True)
-        except SampleError as e:
-            if missing is not None:
-                raise missing from e
-            case.leave_out("the sound", e)
-            return
-        if missing is not None and not heard:
-            if missing.code != "no_video":
-                raise missing
-            raise nothing_in_it()
-        if missing is not None and missing.code != "no_video":  # a sound track alone is no damage
-            case.leave_out("the pictures", missing)
-
-    def _examine_video(self, case: Case, worker: Decoder) -> None:
-        opened = worker.open("video")
-        case.duration_s = float(opened.get("duration_s") or 0.0) or None
-        case.size_px = (int(opened["width"]), int(opened["height"]))
-        per_frame = tuple(m.name for m in self.members if m.reads == "Image" and m.frames)
-        frames: Gathered = Gathered("frame")
-        clips: Gathered = Gathered("window")
-        for packed in self._windows(case, worker):
-            case.note(packed)
-            case.tracer.window(packed)
-            times = [float(f["time_s"]) for f in packed.view["frames"]]
-            request = Request(packed.view, per_frame, packed.arena_fd, packed.used, each=True)
-            frames.add(self._panel.examine(request), [(t, t) for t in times])
-            names = self._readers("VideoClip")
-            if names:
-                request = dataclasses.replace(request, names=names, each=False)
-                clips.add(self._panel.examine(request), [(times[0], times[-1])])
-        case.tracer.close_clip()
-        self._collect(case, frames.answers, frames.merge)
-        self._collect(case, clips.answers, clips.merge)
-
-    def _examine_audio(self, case: Case, worker: Decoder, *, optional: bool = False) -> bool:
-        """Examine the sound track; says if there is one."""
-        opened = worker.open("audio", stream=0, optional=optional)
-        if not opened.get("audio_streams", 1):
-            return False
-        heard: Gathered = Gathered("window")
-        end_s = 0.0
-        for packed in self._windows(case, worker):
-            length = packed.view["samples"]["shape"][1] / packed.view["rate_hz"]
-            span = (float(packed.view["start_s"]), float(packed.view["start_s"]) + length)
-            end_s = span[1]
-            case.tracer.window(packed)
-            names = self._readers("AudioClip")
-            if names:
-                heard.add(
-                    self._panel.examine(Request(packed.view, names, packed.arena_fd, packed.used)), [span]
+            if member.problem is not None:
+                raise member.problem
+            with admit_bytes(member.data, path, self.settings.limits.size_bytes) as arrival:
+                return self.screen(
+                    arrival, parent=parent, depth=case.depth + 1, budget=case.budget, source=source
                 )
-        case.tracer.close_sound()
-        case.duration_s = case.duration_s or end_s
-        self._collect(case, heard.answers, heard.merge)
-        return True
-
-    def _windows(self, case: Case, worker: Decoder) -> Iterator[Packed]:
-        """All windows of what is open; a stream that breaks off leaves what was read before, and says so."""
-        count = 0
-        try:
-            for packed in worker.windows():
-                if not isinstance(packed, Packed):
-                    case.warnings += packed["warnings"]
-                    case.unread += packed.get("unread", [])
-                    return
-                count += 1
-                yield packed
-        except Failed as e:
-            if not count:
-                raise
-            case.warnings.append(f"it breaks off: {e.message}")
-            case.unread.append("what comes after the damage")
-
-    def _examine_members(self, case: Case, worker: Decoder) -> None:
-        limits = self.settings.limits
-        if case.depth >= limits.depth:
-            raise Refused(
-                f"nested deeper than {limits.depth}",
-                code="over_depth",
-                hint="Raise limits.depth if this is expected.",
-            )
-        picture = family_of(case.sample.media_type) == "image"
-        for member in worker.members(case.sample.media_type):
-            if picture and member.problem is not None:  # no sample of its own: a part of this one
-                case.leave_out(member.name, member.problem)
-                continue
-            case.budget.spend(len(member.data))
-            path = f"{case.path}!{member.name}"
-            try:
-                if member.problem is not None:
-                    raise member.problem
-                with admit_bytes(member.data, path, limits.size_bytes) as arrival:
-                    child = self.screen(
-                        arrival,
-                        parent=case.sample.id,
-                        depth=case.depth + 1,
-                        budget=case.budget,
-                        source=case.sample.source,
-                    )
-            except SampleError as e:
-                child = self.unread(path, e, self._nothing(path, case.sample.source, case.sample.id))
-            case.children.append(child)
-
-    def _readers(self, view: str) -> tuple[str, ...]:
-        return tuple(m.name for m in self.members if m.reads == view)
-
-    def _collect(self, case: Case, answers: Answers, merged: Callable[[list[Finding]], Finding]) -> None:
-        cards = {m.name: m for m in self.members}
-        for name, findings in answers.findings.items():
-            case.evidence.append(evidence_of(cards[name], merged(findings), answers.elapsed_s[name]))
-            case.cpu_s += answers.elapsed_s[name]
+        except SampleError as e:
+            return self.unread(path, e, self._nothing(path, source, parent))
 
     def _conclude(self, case: Case, trouble: SampleError | None) -> Screening:
         case.evidence += case.tracer.evidence
         verdict = fuse(
-            case.evidence, context=self.context(case), settings=self.settings, rescored=case.rescored
+            case.evidence,
+            context=context_of(case, self.members),
+            settings=self.settings,
+            rescored=case.rescored,
         )
         inside = [(c.path, c.verdict) for c in case.children if c.verdict is not None]
         unread = case.unread_members()
@@ -491,16 +354,6 @@ class Screener:
             case.sample, case.path, Status.SCREENED, _now(), __version__, verdict=verdict, decision=decision
         )
         return self._finished(case, screening)
-
-    def context(self, case: Case) -> Context:
-        """What fusion must know of the sample beside its findings."""
-        return Context(
-            media_family=family_of(case.sample.media_type),
-            size_px=case.size_px,
-            quality=quality_of(case),
-            claims={m.name: m.claims for m in self.members},
-            unread=tuple(case.unread),
-        )
 
     def _finished(self, case: Case, screening: Screening) -> Screening:
         return dataclasses.replace(
