@@ -64,12 +64,13 @@ def timed(picture: Path) -> Iterator[tuple[str, str, float | None]]:
 def environment() -> Path | None:
     """Make the environment, or find it; its interpreter."""
     python, ready = ENVIRONMENT / "bin" / "python", ENVIRONMENT / "ready"
-    if ready.exists():
+    wanted = (HERE / "published.txt").read_text() + "\n".join(PACKAGES)
+    if ready.exists() and ready.read_text() == wanted:
         return python
     venv.create(ENVIRONMENT, with_pip=True, clear=True)
     pip = [str(python), "-m", "pip", "install", "-q"]
     for asked in (["-r", str(HERE / "published.txt")], ["--no-deps", *PACKAGES]):
         if subprocess.run([*pip, *asked], check=False).returncode:
             return None
-    ready.touch()
+    ready.write_text(wanted)
     return python
