@@ -51,6 +51,7 @@ def test_a_verdict_has_its_rule(subject, action, rule):
             for what in ("pixels", "duration", "size", "depth", "members", "ratio", "unpacked")
         ],
         ("encrypted", Status.REFUSED, Action.LABEL, "encrypted"),
+        ("partial", Status.REFUSED, Action.LABEL, "partial"),
         ("unsupported", Status.UNSUPPORTED, Action.DELIVER, "unsupported"),
         ("unsupported_codec", Status.UNSUPPORTED, Action.DELIVER, "unsupported"),
         ("undecodable", Status.FAILED, Action.LABEL, "undecodable"),
@@ -82,6 +83,12 @@ def test_an_operators_action_stands_in_and_changes_the_digest():
     assert decision.action is Action.REJECT
     assert decision.policy_digest != effective(SHIPPED).digest
     assert effective(PolicySettings({"known_fake": Action.QUARANTINE})).digest == effective(SHIPPED).digest
+
+
+def test_a_part_may_be_held_where_damage_is_labelled():
+    ours = PolicySettings({"partial": Action.HOLD})
+    assert decide(Problem("partial", "m"), ours, status=Status.REFUSED).action is Action.HOLD
+    assert decide(Problem("undecodable", "m"), ours, status=Status.FAILED).action is Action.LABEL
 
 
 def test_a_rule_that_is_not_there_cannot_be_changed():

@@ -3,150 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import dataclasses
-import os
 import socket
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import clamd
 import httpx
 import pytest
+from house import port, running, until
 from icap_talk import OK, Talk, chunks, respmod
-from pyrage import x25519
 
-from assay.action.policy import effective
-from assay.desk.intake import Intake
-from assay.desk.pictures import Pictures
-from assay.desk.stores import Stores
-from assay.desk.webhooks import Webhooks
-from assay.desk.work import Worker
-from assay.serve.exchange import Edition
 from assay.serve.folder import Folder
-from assay.serve.gateway import Gateway
-from assay.settings import Api, Limits, Paths, PolicySettings, Serve, Settings
+from assay.settings import PolicySettings
 from assay.signatures import testfile
 from assay.store.jobs import State
 from assay.store.keys import Keys
 from assay.store.records import Filter
-from assay.types import Action, Decision, Kind, Label, Problem, Screening, Status, sha256_of
-from screenings import screened
+from assay.types import Action, sha256_of
 
-PROBLEMS = {b"encrypted": "encrypted", b"undecodable": "undecodable", b"over-members": "over_members"}
-
-
-class Told:
-    """Decides by a sample's first word: an action, a problem, or ``slow`` for longer than anybody waits."""
-
-    def __init__(self):
-        self.go = threading.Event()
-
-    def screen(self, arrival, /, *, sample_id, source):
-        content = os.pread(arrival.descriptor, 1 << 16, 0)
-        word = content.split(b" ")[0]
-        if word == b"slow":
-            self.go.wait(30)
-        action = Action(word.decode()) if word.decode() in set(Action) else Action.DELIVER
-        is_fake = action in (Action.QUARANTINE, Action.REJECT)
-        made = screened(
-            arrival.path,
-            content,
-            label=Label.FAKE if is_fake else Label.INCONCLUSIVE,
-            id=sample_id,
-            source=source,
-            media_type="image/jpeg",
-        )
-        verdict = dataclasses.replace(
-            made.verdict, probability=0.87, kinds=(Kind.FULL_SYNTHESIS,) if is_fake else ()
-        )
-        decision = Decision(action, "a_rule", effective(PolicySettings()).digest)
-        if word in PROBLEMS:
-            problem = Problem(PROBLEMS[word], "It could not be examined.")
-            return dataclasses.replace(
-                made,
-                status=Status.REFUSED,
-                verdict=None,
-                decision=Decision(Action.LABEL, "r", "d"),
-                error=problem,
-            )
-        return dataclasses.replace(made, verdict=verdict, decision=decision, assay_version="0.1.0")
-
-    def unread(self, path, e, sample):
-        return Screening(
-            sample, path, Status.FAILED, sample.received_at, "0.1.0", error=Problem(e.code, e.message)
-        )
-
-
-@contextlib.contextmanager
-def running(folder, **serve):
-    """A gateway in a thread of its own, and its engine with a pool of threads in place of a queue."""
-    options = {
-        "clamd": "127.0.0.1:0",
-        "icap": "127.0.0.1:0",
-        "http": "127.0.0.1:0",
-        "drain_s": 1.0,
-        "budget_s": 5.0,
-    }
-    settings = Settings(
-        Paths(folder / "data", folder / "cache"),
-        serve=Serve(**(options | serve)),
-        api=Api(),
-        limits=Limits(size_bytes=100_000),
-    )
-    keys = settings.paths.quarantine / "keys"
-    keys.mkdir(parents=True, mode=0o700)
-    (keys / "recipients.txt").write_text(f"{x25519.Identity.generate().to_public()}\n")
-    settings.paths.spool.mkdir(parents=True)
-    pipeline, reloads = Told(), []
-    with Stores.open(settings) as stores, ThreadPoolExecutor(4) as pool:
-        workers = []
-        webhooks = Webhooks(stores.database, ())
-        intake = Intake(
-            stores,
-            stores.waiting,
-            put=lambda job, *_: pool.submit(workers[0].work, job),
-            rules=lambda: (settings.policy, "c1"),
-            after=(webhooks.created, Pictures(settings.paths.pictures).keep),
-        )
-        workers.append(Worker(stores, stores.waiting, intake, pipeline, executor="test"))
-        engine = SimpleNamespace(
-            intake=intake,
-            stores=stores,
-            webhooks=webhooks,
-            settings=settings,
-            spool=settings.paths.spool,
-            edition=lambda: Edition(serial=7),
-            reload=lambda: reloads.append(1),
-        )
-        gateway, loop = Gateway(engine), asyncio.new_event_loop()
-        thread = threading.Thread(target=loop.run_forever)
-        thread.start()
-        try:
-            asyncio.run_coroutine_threadsafe(gateway.start(), loop).result(20)
-            yield SimpleNamespace(
-                gateway=gateway, intake=intake, stores=stores, pipeline=pipeline, reloads=reloads, loop=loop
-            )
-        finally:
-            pipeline.go.set()
-            asyncio.run_coroutine_threadsafe(gateway.stop(), loop).result(30)
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
-            pool.shutdown()
-            workers[0].close()
+PART = b"HTTP/1.1 206 Partial Content\r\nContent-Type: image/png\r\nContent-Range: bytes 5-9/20\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
     with running(tmp_path_factory.mktemp("gateway")) as made:
         yield made
-
-
-def port(house, name):
-    return int(house.gateway.listening[name].strip("/").rpartition(":")[2])
 
 
 # One table: action x client --------------------------------------------------------------------------------------------
@@ -161,7 +41,8 @@ def by_clamd(house, content):
 
 def by_icap(house, content):
     with Talk(socket.create_connection(("127.0.0.1", port(house, "icap")), 20)) as talk:
-        talk.send(respmod(OK, allow=True) + chunks(content))
+        head = PART if content.startswith(b"partial") else OK
+        talk.send(respmod(head, allow=True) + chunks(content))
         response = talk.response()
     if response.status == 204:
         return 204
@@ -170,13 +51,31 @@ def by_icap(house, content):
 
 
 def by_http(house, content):
-    token = Keys(house.stores.database).create("t", ("submit", "read"), actor="a")[1]
-    with httpx.Client(
-        base_url=house.gateway.listening["http"], headers={"Authorization": f"Bearer {token}"}
-    ) as client:
-        answer = client.put("/v1/samples/a.jpg?wait=5", content=content, timeout=20)
+    with http(house, "submit", "read") as client:
+        answer = client.put("/v1/samples/a.jpg?wait=5", content=content)
     told = answer.json()
     return answer.status_code, (told.get("result") or told).get("action")
+
+
+def by_reality_defender(house, content):
+    """Ask as Reality Defender's client does (its package is driven in tests/serve/api); the words that it is told."""
+    with http(house, "submit", "read") as client:
+        promised = client.post("/api/files/aws-presigned", data={"fileName": "a.jpg"}).json()
+        sent = httpx.put(promised["response"]["signedUrl"], content=content, timeout=20)
+        assert sent.status_code == 200, sent.text
+        told = until(lambda: finished(client.get(f"/api/media/users/{promised['requestId']}").json()))
+    (reason,) = told["resultsSummary"]["metadata"]["reasons"]
+    return told["overallStatus"], reason["code"]
+
+
+def finished(told):
+    return None if told["overallStatus"] == "ANALYZING" else told
+
+
+def http(house, *scopes):
+    """A client with a key of its own, which stands where Reality Defender's client puts it."""
+    token = Keys(house.stores.database).create("t", scopes, actor="a")[1]
+    return httpx.Client(base_url=house.gateway.listening["http"], headers={"X-API-KEY": token}, timeout=20)
 
 
 def by_folder(house, content, tmp_path):
@@ -204,29 +103,60 @@ def _stream(content):
     return io.BytesIO(content)
 
 
+PASSED, FOUND = ("OK", None), ("FOUND", "Synthetic.Image.P87")
+UNABLE = "UNABLE_TO_EVALUATE"
+LABELLED = (PASSED, "200 labelled", (200, "label"), "there and noted")
 TABLE = {
-    # what comes: clamd, ICAP, HTTP, folder
-    b"deliver": (("OK", None), 204, (200, "deliver"), "there"),
-    b"label": (("OK", None), "200 labelled", (200, "label"), "there and noted"),
-    b"hold": (("FOUND", "Heuristics.Assay.Pending"), "403", (200, "hold"), "held and noted"),
-    b"quarantine": (("FOUND", "Synthetic.Image.P87"), "403", (200, "quarantine"), "gone and noted"),
-    b"reject": (("FOUND", "Synthetic.Image.P87"), "403", (200, "reject"), "gone and noted"),
-    b"encrypted": (("OK", None), "200 labelled", (200, "label"), "there and noted"),
-    b"undecodable": (("OK", None), "200 labelled", (200, "label"), "there and noted"),
-    b"over-members": (("OK", None), "200 labelled", (200, "label"), "there and noted"),
+    # what comes: clamd, ICAP, HTTP, folder, Reality Defender's client
+    b"deliver": (PASSED, 204, (200, "deliver"), "there", (UNABLE, "a_rule")),
+    b"label": (*LABELLED, (UNABLE, "a_rule")),
+    b"hold": (
+        *(("FOUND", "Heuristics.Assay.Pending"), "403", (200, "hold"), "held and noted"),
+        (UNABLE, "a_rule"),
+    ),
+    b"quarantine": (FOUND, "403", (200, "quarantine"), "gone and noted", ("FAKE", "a_rule")),
+    b"reject": (FOUND, "403", (200, "reject"), "gone and noted", ("FAKE", "a_rule")),
+    b"encrypted": (*LABELLED, (UNABLE, "encrypted")),
+    b"undecodable": (*LABELLED, (UNABLE, "undecodable")),
+    b"partial": (PASSED, "206 labelled", (200, "label"), "there and noted", (UNABLE, "partial")),
+    b"over-members": (*LABELLED, (UNABLE, "over_limit")),
 }
+CLIENTS = ("clamd", "icap", "http", "folder", "reality defender")
 
 
 @pytest.mark.parametrize("what", TABLE, ids=bytes.decode)
 def test_what_an_action_becomes_for_each_client(house, what, tmp_path):
-    content = {name: what + b" for " + name.encode() for name in ("clamd", "icap", "http", "folder")}
+    content = {name: what + b" for " + name.encode() for name in CLIENTS}
     answers = (
         by_clamd(house, content["clamd"]),
         by_icap(house, content["icap"]),
         by_http(house, content["http"]),
         by_folder(house, content["folder"], tmp_path),
+        by_reality_defender(house, content["reality defender"]),
     )
     assert answers == TABLE[what]
+
+
+def test_a_part_follows_its_own_line_of_the_policy_and_is_counted(tmp_path):
+    with running(tmp_path, PolicySettings({"partial": Action.HOLD})) as strict:
+        assert by_icap(strict, b"partial content") == "403"
+        assert by_icap(strict, b"undecodable content") == "200 labelled"
+        (part,) = strict.stores.records.select(Filter(sha256=sha256_of(b"partial content")))
+        with http(strict, "metrics") as client:
+            numbers = client.get("/metrics").text
+    assert (part.document["rule"], part.document["error"]["code"]) == ("partial", "partial")
+    assert 'assay_protocol_gaps_total{protocol="icap",word="partial"} 1.0' in numbers
+
+
+def test_what_is_not_done_is_still_analysed_for_reality_defenders_client(house):
+    house.pipeline.go.clear()
+    with http(house, "submit", "read") as client:
+        promised = client.post("/api/files/aws-presigned", data={"fileName": "a.jpg"}).json()
+        httpx.put(promised["response"]["signedUrl"], content=b"slow for its poll", timeout=20)
+        asked = f"/api/media/users/{promised['requestId']}"
+        assert client.get(asked).json()["overallStatus"] == "ANALYZING"
+        house.pipeline.go.set()
+        assert until(lambda: finished(client.get(asked).json()))["overallStatus"] == UNABLE
 
 
 def test_what_takes_too_long_is_held_and_a_retry_is_answered_by_its_digest(house, tmp_path):
@@ -259,14 +189,6 @@ def test_the_same_bytes_within_seconds_are_one_record(house, monkeypatch):
 
 def record_of(house, content):
     return next(iter(house.stores.records.select(Filter(sha256=sha256_of(content)))), None)
-
-
-def until(found, within_s=20.0):
-    end = time.monotonic() + within_s
-    while not (got := found()):
-        assert time.monotonic() < end, "nothing came"
-        time.sleep(0.02)
-    return got
 
 
 def test_test_files_are_always_found(house):
@@ -302,66 +224,3 @@ def test_an_address_that_cannot_be_bound_leaves_nothing_listening(tmp_path, hous
         running(tmp_path, http=f"127.0.0.1:{port(house, 'clamd')}"),
     ):
         pass
-
-
-def test_a_watched_folder_waits_until_a_file_is_complete_and_looks_again_when_it_changes(house, tmp_path):
-    inbox = tmp_path / "inbox"
-    (inbox / "deep").mkdir(parents=True)
-    path = inbox / "deep" / "a.jpg"
-    path.write_bytes(b"deliver growing")
-    folder = Folder(str(inbox), house.intake, house.stores, 100_000, settled_s=3600)
-    folder.look()
-    assert folder._known == {}
-    folder.settled_s = 0
-    folder.look()
-    (known,) = folder._known.values()
-    asyncio.run(house.intake.wait(known.job_id, 20))
-    folder.look()
-    assert known.settled
-    path.write_bytes(b"label it has grown")
-    folder.look()
-    (again,) = folder._known.values()
-    assert again.job_id != known.job_id
-    asyncio.run(house.intake.wait(again.job_id, 20))
-    folder.look()
-    assert (inbox / "deep" / "a.jpg.assay.txt").read_text().startswith("Assay screened this file: label")
-    folder.look()
-    assert len(folder._known) == 1, "a note is no sample"
-    path.unlink()
-    folder.look()
-    assert folder._known == {}
-
-
-def test_a_file_that_is_replaced_while_it_is_screened_is_not_moved(house, tmp_path):
-    inbox = tmp_path / "inbox"
-    inbox.mkdir()
-    path = inbox / "a.jpg"
-    path.write_bytes(b"quarantine the first")
-    folder = Folder(str(inbox), house.intake, house.stores, 100_000, settled_s=0)
-    folder.look()
-    (known,) = folder._known.values()
-    asyncio.run(house.intake.wait(known.job_id, 20))
-    record = house.intake.result(known.job_id)
-    path.write_bytes(b"deliver the second one")
-    folder._act(str(path), known.stamp, record.document)
-    assert path.read_bytes() == b"deliver the second one"
-
-
-def test_a_note_does_not_hide_a_medium(house, tmp_path):
-    inbox = tmp_path / "inbox"
-    inbox.mkdir()
-    (inbox / "b.assay.txt").write_bytes(b"\xff\xd8 quarantine")
-    (inbox / "c.assay.txt").write_bytes(b"Assay screened this file: \xff\xd8")
-    folder = Folder(str(inbox), house.intake, house.stores, 100_000, settled_s=0)
-    folder.look()
-    assert len(folder._known) == 2
-
-
-def test_a_file_over_the_limit_is_noted_and_left(house, tmp_path):
-    inbox = tmp_path / "inbox"
-    inbox.mkdir()
-    (inbox / "a.jpg").write_bytes(bytes(200_000))
-    folder = Folder(str(inbox), house.intake, house.stores, 100_000, settled_s=0)
-    folder.look()
-    assert "larger than the limit" in (inbox / "a.jpg.assay.txt").read_text()
-    assert (inbox / "a.jpg").exists()
