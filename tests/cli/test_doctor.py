@@ -6,8 +6,12 @@ import sqlite3
 
 import pytest
 
+from assay.desk import lists, packs
+from assay.desk.signatures import remember
+from assay.desk.stores import Deed, Stores
 from assay.media.jail import layers as measured
 from assay.media.jail.layers import Layer
+from assay.signatures.entries import Digest, Signature
 
 ON = Layer("seccomp", on=True, why="tried", hint="")
 OFF = Layer("landlock", on=False, why="a file was opened", hint="Boot with lsm=landlock.")
@@ -99,3 +103,23 @@ def test_a_disk_that_is_nearly_full_is_told(installation, monkeypatch: pytest.Mo
     said = installation.run("doctor", code=2).output
     assert "0.0 GiB free" in said
     assert "Make room" in said
+
+
+def test_a_pack_that_was_altered_is_told_and_one_that_is_whole_is_counted(installation) -> None:
+    place = installation.settings.paths.packs
+    key, out = installation.folder / "key", installation.folder / "out.pack"
+    deed = Deed("ann", "a test")
+    with Stores.open(installation.settings) as stores, stores.database.write() as connection:
+        remember(connection, [Signature("a", "known_fake", Digest("a" * 64))], deed)
+    _, public = lists.new_signing_key(key)
+    packs.trust(place, public)
+    with Stores.open(installation.settings) as stores:
+        lists.export(stores, out, ["local"], "pack", key=key, name="daily")
+        with out.open("rb") as file:
+            packs.install(stores, file, deed)
+    assert "on      signatures              2 in all lists and packs" in installation.run("doctor").output
+    (installed,) = place.glob("daily/*.pack")
+    installed.write_bytes(installed.read_bytes().replace(b'"a"', b'"z"'))
+    said = installation.run("doctor", code=2).output
+    assert "OFF     signatures" in said
+    assert "goes on with the signatures that it has read" in said

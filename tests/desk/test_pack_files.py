@@ -148,13 +148,17 @@ def test_an_installed_pack_that_was_altered_is_an_error_and_the_older_library_go
     trusting, settings, deed
 ) -> None:
     packs.install(trusting, io.BytesIO(pack(1, "a")), deed)
-    shelf = Shelf(trusting.database, settings, background=False)
+    told: list[str] = []
+    shelf = Shelf(trusting.database, settings, background=False, tell=told.append)
     assert len(shelf.library()) == 1
+    serial = shelf.library().serial
     packs.install(trusting, io.BytesIO(pack(2, "b")), deed)
     path = settings.paths.packs / "daily" / "2.pack"
     path.write_bytes(path.read_bytes().replace(b'"b"', b'"z"'))
     assert len(shelf.reload()) == 1
     assert "altered" in shelf.problem
+    assert len(shelf.reload()) == 1
+    assert told == [f"{shelf.problem} (serial {serial} stays in force)"], "once, however often it is looked"
     assert [good for _, _, good in lists.verified(trusting, None)] == [False]
     path.unlink()
     assert "cannot be read" in next(text for _, text, _ in lists.verified(trusting, None))

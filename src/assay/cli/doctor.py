@@ -121,6 +121,24 @@ def _store(settings: Settings) -> Iterator[Check]:
         else str(settings.paths.quarantine)
     )
     yield Check(section, "quarantine", GOOD if recipients.exists() else ABSENT, why)
+    yield _signatures(settings)
+
+
+def _signatures(settings: Settings) -> Check:
+    """Read every list and pack as a gateway that starts would; one that runs goes on with what it has read."""
+    from assay.desk.signatures import known
+    from assay.errors import AssayError
+    from assay.store.database import Database
+
+    if not settings.stored:
+        return Check("Store", "signatures", ABSENT, "there are none yet")
+    try:
+        with Database(settings.database) as database:
+            count = sum(1 for _ in known(database, settings))
+    except AssayError as e:
+        hint = f"{e.hint} Until then a gateway goes on with the signatures that it has read.".strip()
+        return Check("Store", "signatures", BAD, e.message, hint)
+    return Check("Store", "signatures", GOOD if count else ABSENT, f"{count:,} in all lists and packs")
 
 
 def _database(settings: Settings) -> Check:

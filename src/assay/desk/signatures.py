@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
@@ -44,13 +44,22 @@ class Shelf:
     """The library in force, kept up to date while others change it. Give `library` to a `Screener`.
 
     A change is noticed within ``signatures.reload_s``: whoever asks then goes on with the library that there is, while
-    the newer one is built beside it. What cannot be read leaves the older one in force, and `problem` says why.
+    the newer one is built beside it. What cannot be read leaves the older one in force; `problem` says why, and `tell` is
+    told once when that begins or becomes another.
     """
 
-    def __init__(self, database: Database, settings: Settings, *, background: bool = True) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        *,
+        background: bool = True,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._database = database
         self._settings = settings
         self._background = background
+        self._tell = tell
         self._lock = threading.Lock()
         self._library: Library | None = None
         self._looked = 0.0
@@ -93,14 +102,18 @@ class Shelf:
 
     def _refresh(self) -> None:
         self._looked = time.monotonic()
+        problem = ""
         try:
             if self._library is None or self._library.serial != _serial(self._database):
                 self._library = loaded(self._database, self._settings)
-            self.problem = ""
         except AssayError as e:  # the older one goes on answering
-            self.problem = f"the signatures could not be read: {e.message}. {e.hint}".strip()
+            problem = f"the signatures could not be read: {e.message}. {e.hint}".strip()
         except OSError as e:
-            self.problem = f"the signatures could not be read: {(e.strerror or str(e)).lower()}"
+            problem = f"the signatures could not be read: {(e.strerror or str(e)).lower()}"
+        if problem and problem != self.problem:
+            left = f"serial {self._library.serial} stays in force" if self._library else "none are in force"
+            self._tell(f"{problem} ({left})")
+        self.problem = problem
 
 
 def loaded(database: Database, settings: Settings) -> Library:

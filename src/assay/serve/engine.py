@@ -78,7 +78,7 @@ class Engine:
         waiting = self.stores.waiting
         self.webhooks = Webhooks(self.stores.database, settings.api.webhook_inside)
         self.pictures = Pictures(settings.paths.pictures)
-        self.shelf = Shelf(self.stores.database, settings)
+        self.shelf = Shelf(self.stores.database, settings, tell=log.error)
         opened.callback(self.shelf.close)
         self.intake = Intake(
             self.stores,
