@@ -1,5 +1,6 @@
 import contextlib
 import errno
+import itertools
 import json
 import os
 import signal
@@ -64,6 +65,15 @@ def _restored(quarantine, target, content=CONTENT, identity=IDENTITY):
     origin = quarantine.origins(holding, [identity])[0]
     quarantine.restore(holding, origin, os.fsencode(target), [identity])
     return target.read_bytes()
+
+
+def _place(quarantine, holding):
+    return quarantine.vault.folder / "vault" / holding.id
+
+
+def _content(quarantine, holding):
+    (found,) = _place(quarantine, holding).glob("content-*.age")
+    return found
 
 
 def _files(folder):
@@ -154,7 +164,7 @@ def test_the_same_content_at_two_paths_is_stored_once_and_both_paths_are_kept(qu
     assert _take(quarantine, victim) == _take(quarantine, second)
     assert list(victim.parent.iterdir()) == []
     (holding,) = quarantine.vault.holdings()
-    assert len(list(holding.folder.glob("content-*"))) == 1
+    assert len(list(_place(quarantine, holding).glob("content-*"))) == 1
     assert {o.name for o in quarantine.origins(holding, [IDENTITY])} == {b"fake.jpg", b"copy.jpg"}
 
 
@@ -163,15 +173,15 @@ def test_taking_the_same_path_again_changes_nothing(quarantine, victim):
     victim.write_bytes(CONTENT)
     assert _take(quarantine, victim).removed
     (holding,) = quarantine.vault.holdings()
-    assert len(holding.origins()) == 1
+    assert len(list(_place(quarantine, holding).glob("origin-*"))) == 1
 
 
 def test_a_damaged_holding_is_replaced_before_the_path_is_removed(quarantine, victim, tmp_path):
     _take(quarantine, victim)
     (holding,) = quarantine.vault.holdings()
-    with open(holding.content(), "r+b") as file:
+    with open(_content(quarantine, holding), "r+b") as file:
         file.truncate(1000)
-    (holding.folder / "holding.json").write_bytes(b"")
+    (_place(quarantine, holding) / "holding.json").write_bytes(b"")
     assert quarantine.vault.damaged()
     victim.write_bytes(CONTENT)
     assert _take(quarantine, victim).removed
@@ -321,9 +331,9 @@ def test_an_altered_content_is_not_released(quarantine, victim, tmp_path):
     _take(quarantine, victim)
     holding = quarantine.vault.find(sha256_of(CONTENT))
     (origin,) = quarantine.origins(holding, [IDENTITY])
-    sealed = bytearray(holding.content().read_bytes())
+    sealed = bytearray(_content(quarantine, holding).read_bytes())
     sealed[len(sealed) // 2] ^= 1
-    holding.content().write_bytes(sealed)
+    _content(quarantine, holding).write_bytes(sealed)
     with pytest.raises(QuarantineError):
         quarantine.restore(holding, origin, os.fsencode(tmp_path / "back"), [IDENTITY])
     assert not (tmp_path / "back").exists()
@@ -335,7 +345,7 @@ def test_a_content_exchanged_for_another_is_not_released(quarantine, victim, tmp
     _take(quarantine, victim)
     holding = quarantine.vault.find(sha256_of(CONTENT))
     (origin,) = quarantine.origins(holding, [IDENTITY])
-    holding.content().write_bytes(pyrage.encrypt(b"planted", [IDENTITY.to_public()]))
+    _content(quarantine, holding).write_bytes(pyrage.encrypt(b"planted", [IDENTITY.to_public()]))
     with pytest.raises(QuarantineError, match="not what was taken"):
         quarantine.restore(holding, origin, os.fsencode(tmp_path / "back"), [IDENTITY])
     assert not (tmp_path / "back").exists()
@@ -360,7 +370,7 @@ def test_rekey_moves_everything_to_the_new_recipients(quarantine, victim, tmp_pa
     (holding,) = quarantine.vault.holdings()
     assert quarantine.vault.rekey(holding, [IDENTITY], _to(OTHER))
     assert not quarantine.vault.rekey(holding, [IDENTITY], _to(OTHER))
-    assert len(_files(holding.folder)) == 3
+    assert len(_files(_place(quarantine, holding))) == 3
     assert _restored(quarantine, tmp_path / "back", identity=OTHER) == CONTENT
     with pytest.raises(QuarantineError):
         quarantine.origins(holding, [IDENTITY])
@@ -371,7 +381,7 @@ def test_rekey_with_a_wrong_identity_changes_nothing(quarantine, victim, tmp_pat
     (holding,) = quarantine.vault.holdings()
     with pytest.raises(QuarantineError):
         quarantine.vault.rekey(holding, [OTHER], _to(OTHER))
-    assert len(_files(holding.folder)) == 3
+    assert len(_files(_place(quarantine, holding))) == 3
     assert _restored(quarantine, tmp_path / "back") == CONTENT
 
 
@@ -397,7 +407,7 @@ def test_sweeping_a_quarantine_that_never_was_makes_nothing(tmp_path):
 
 def test_a_sweep_leaves_what_others_are_writing(quarantine, victim):
     with quarantine.vault.locked():
-        (quarantine.vault.incoming / "busy").mkdir()
+        (quarantine.vault.incoming / "busy").mkdir(parents=True)
         assert Quarantine(quarantine.vault.folder).sweep() == []
         assert (quarantine.vault.incoming / "busy").exists()
     quarantine.sweep()
@@ -442,6 +452,7 @@ class _Faults:
 
     def __init__(self, monkeypatch, fault, *, at, after=False, skip=()):
         self.count = 0
+        self._numbers = itertools.count(1)  # several threads call: each call has a number of its own
         for name in CALLS:
             if name not in skip:
                 monkeypatch.setattr(os, name, self._wrapped(getattr(os, name), name, fault, at, after))
@@ -450,11 +461,11 @@ class _Faults:
         def call(*arguments, **named):
             if name == "open" and not arguments[1] & os.O_CREAT:
                 return real(*arguments, **named)
-            self.count += 1
-            if self.count == at and not after:
+            self.count = number = next(self._numbers)
+            if number == at and not after:
                 fault()
             result = real(*arguments, **named)
-            if self.count == at and after:
+            if number == at and after:
                 fault()
             return result
 
@@ -528,7 +539,7 @@ def test_killed_at_any_step_of_rekeying_somebody_can_open_it_and_it_resumes(tmp_
         killed = _killed_at(monkeypatch, work, step, after=False)
         quarantine.sweep()
         quarantine.vault.rekey(holding, [IDENTITY, OTHER], _to(OTHER))
-        assert len(_files(holding.folder)) == 3
+        assert len(_files(_place(quarantine, holding))) == 3
         assert _restored(quarantine, folder / "back", identity=OTHER) == CONTENT
         assert len(_plaintexts(folder)) == 1, "the released one"
         if not killed:

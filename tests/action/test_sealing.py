@@ -1,11 +1,14 @@
 import io
+import itertools
 import os
+import threading
 
 import pytest
 from pyrage import decrypt as opened
 from pyrage import x25519
 
-from assay.action.sealing import Sink, Source, decrypt, encrypt, reencrypt, sealed_size
+from assay.action.sealing import Sink, Source, decrypt, encrypt, resealed, sealed, sealed_size
+from assay.errors import StoreError
 
 ONE, TWO = x25519.Identity.generate(), x25519.Identity.generate()
 
@@ -71,18 +74,38 @@ def test_a_cut_or_altered_ciphertext_is_a_value_error(pair, tmp_path):
             decrypt(Source(file.fileno()), Sink(nowhere.fileno()), [ONE])
 
 
-def test_encrypting_anew_gives_it_to_others_without_changing_it(pair, tmp_path):
+def test_encrypting_anew_gives_it_to_others_without_changing_it(pair):
     encrypt(Source(pair[0]), Sink(pair[1]), [ONE.to_public()])
     read = Source(pair[0])
     while read.read():
         pass
-    with open(tmp_path / "new", "w+b") as target:
-        reencrypt(Source(pair[1]), Sink(target.fileno()), [ONE], [TWO.to_public()], read.digest)
-        assert opened(_content(target.fileno()), [TWO]) == _content(pair[0])
-        with pytest.raises(ValueError, match="not what was"):
-            reencrypt(Source(pair[1]), Sink(target.fileno()), [ONE], [TWO.to_public()], "0" * 64)
-        with pytest.raises(ValueError, match="No matching keys"):
-            reencrypt(Source(pair[1]), Sink(target.fileno()), [TWO], [TWO.to_public()], None)
+
+    def anew(identity, check):
+        return b"".join(resealed(Source(pair[1]), [identity], [TWO.to_public()], check))
+
+    assert opened(anew(ONE, read.digest), [TWO]) == _content(pair[0])
+    with pytest.raises(ValueError, match="not what was"):
+        anew(ONE, "0" * 64)
+    with pytest.raises(ValueError, match="No matching keys"):
+        anew(TWO, None)
+
+
+def test_a_ciphertext_comes_in_pieces_and_whoever_stops_reading_ends_the_writer(pair):
+    assert opened(b"".join(sealed(Source(pair[0]), [ONE.to_public()])), [ONE]) == _content(pair[0])
+    endless = Source(itertools.repeat(bytes(100_000)))
+    pieces = sealed(endless, [ONE.to_public()])
+    assert next(pieces)
+    pieces.close()
+    assert not [t for t in threading.enumerate() if t.name == "sealing"]
+
+
+def test_what_fails_while_pieces_are_read_is_raised_as_it_was():
+    def failing():
+        yield bytes(100_000)
+        raise StoreError("the bucket is gone")
+
+    with pytest.raises(StoreError, match="bucket is gone"):
+        b"".join(sealed(Source(failing()), [ONE.to_public()]))
 
 
 def test_a_reader_that_fails_is_reported_as_it_failed():

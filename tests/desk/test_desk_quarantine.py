@@ -122,7 +122,7 @@ def test_a_purge_destroys_and_is_audited(stores, taken, deed):
     holding = taken()
     desk.purge(stores, holding, deed)
     assert desk.entries(stores) == []
-    assert not holding.folder.exists()
+    assert not (stores.quarantine.vault.folder / "vault" / holding.id).exists()
     assert _audited(stores) == [("ann", "purge", holding.id, "for the test")]
 
 
@@ -135,7 +135,7 @@ def test_a_purge_that_cannot_be_audited_destroys_nothing(stores, taken, deed, mo
     monkeypatch.setattr("assay.store.audit.Audit.append", fails)
     with pytest.raises(Exception, match=r"."):
         desk.purge(stores, holding, deed)
-    assert holding.folder.exists()
+    assert stores.quarantine.vault.holds(holding.id)
 
 
 def test_keys_change_and_everything_follows(stores, taken, identity, other, deed, tmp_path):
@@ -157,7 +157,8 @@ def test_keys_change_and_everything_follows(stores, taken, identity, other, deed
 def test_a_holding_that_cannot_be_opened_does_not_stop_the_others(stores, taken, identity, other, deed):
     taken()
     broken = taken("b.jpg", b"second")
-    broken.content().write_bytes(b"broken")
+    (content,) = (stores.quarantine.vault.folder / "vault" / broken.id).glob("content-*.age")
+    content.write_bytes(b"broken")
     _, recipients = other
     desk.change_recipients(stores, recipients.keys, [], deed)
     done = desk.rekey(stores, [identity], deed)

@@ -23,7 +23,7 @@ def test_forgetting_a_sample_removes_everything_of_it_and_says_how_much(stores, 
     assert (gone.records, gone.fingerprints, gone.labels, gone.kept, gone.quarantined) == (1, 1, 1, 1, 1)
     assert stores.records.count() == 0
     assert not stores.blobs.holds(holding.id)
-    assert not holding.folder.exists()
+    assert not (stores.quarantine.vault.folder / "vault" / holding.id).exists()
     assert (gone.known_removed, gone.known_left) == (0, 1)
     assert stores.judgements.known(holding.id) == "known_fake"
     assert forget_sample(stores, holding.id, deed, known=True).known_removed == 1
@@ -37,7 +37,7 @@ def test_no_trace_of_a_forgotten_name_remains_in_the_data_folder(stores, setting
     for path in settings.paths.data.rglob("*"):
         if path.is_file():
             assert b"very-telling" not in path.read_bytes(), path
-    assert not holding.folder.exists()
+    assert not (stores.quarantine.vault.folder / "vault" / holding.id).exists()
 
 
 def test_the_audit_keeps_that_something_was_forgotten_but_not_what(stores, deed, screening):
@@ -56,7 +56,7 @@ def test_forgetting_a_member_forgets_the_archive_that_still_holds_it(stores, tak
     stores.records.add([screening("z.zip!a", b"inner", parent=outer.id)])
     gone = forget_sample(stores, sha256_of(b"inner"), deed)
     assert (gone.records, gone.quarantined) == (1, 1)
-    assert not holding.folder.exists()
+    assert not (stores.quarantine.vault.folder / "vault" / holding.id).exists()
     assert stores.records.count() == 1, "the archive's own record says nothing of its content"
 
 
@@ -64,7 +64,7 @@ def test_others_are_left_alone(stores, taken, deed):
     taken("a.jpg", b"one", source="mail")
     other = taken("b.jpg", b"two", source="web")
     forget_source(stores, "mail", deed)
-    assert other.folder.exists()
+    assert stores.quarantine.vault.holds(other.id)
     assert stores.records.count() == 1
 
 

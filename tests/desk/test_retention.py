@@ -37,7 +37,7 @@ def test_each_class_has_its_own_days(stores, days, taken, screening, tmp_path):
     assert (done.records, done.kept, done.quarantined) == (0, 1, 0)
     done = enforce(days(quarantine_days=30), NOW + timedelta(days=31))
     assert (done.records, done.kept, done.quarantined) == (0, 0, 1)
-    assert not holding.folder.exists()
+    assert not (stores.quarantine.vault.folder / "vault" / holding.id).exists()
     entries = stores.audit.entries()
     assert {e.actor for e in entries} == {"retention"}
     assert [e.action for e in entries] == ["expire", "expire", "purge"]

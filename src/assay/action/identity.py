@@ -11,16 +11,15 @@ import fcntl
 import hashlib
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assay.errors import QuarantineError
+from assay.errors import QuarantineError, StoreError
+from assay.objects import Folder, Objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,9 +50,22 @@ class Recipients:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Where the keys lie."""
+    """Where the keys lie.
+
+    Parameters
+    ----------
+    folder : Path
+        Of this machine.
+    objects : Objects, optional
+        Where the quarantine of several machines lies: its keys are in there, so that all encrypt to the same ones.
+        What this machine had in its own folder before becomes theirs.
+    alone : callable, optional
+        Opens a context in which no other machine makes keys.
+    """
 
     folder: Path
+    objects: Objects | None = None
+    alone: Callable[[], AbstractContextManager[object]] = nullcontext
 
     @property
     def identity(self) -> Path:
@@ -63,6 +75,21 @@ class Keys:
     def recipients(self) -> Path:
         return self.folder / "recipients.txt"
 
+    @property
+    def place(self) -> str:
+        """Where they are, for people."""
+        return self._objects.name(self.folder.name)
+
+    def exist(self) -> bool:
+        return self._size("recipients.txt") is not None
+
+    @property
+    def _objects(self) -> Objects:
+        return self.objects or Folder(self.folder.parent)
+
+    def _size(self, name: str) -> int | None:
+        return self._objects.size(f"{self.folder.name}/{name}")
+
     def read(self) -> Recipients:
         """Read the public keys.
 
@@ -71,7 +98,25 @@ class Keys:
         QuarantineError
             If there are none, or a line is not a key.
         """
-        return read_recipients(self.recipients)
+        path = f"{self.folder.name}/recipients.txt"
+        with _reading(self._objects.name(path)):
+            content = self._objects.read(path)
+        return _recipients(content, self._objects.name(path))
+
+    def open(self, passphrase: Callable[[], str]) -> list[Any]:
+        """Open the identity that was made on first use.
+
+        Raises
+        ------
+        QuarantineError
+            If it is not there any more, or the passphrase is wrong.
+        """
+        path = f"{self.folder.name}/identity.age"
+        try:
+            content = self._objects.read(path)
+        except StoreError as e:
+            raise _no_identity(self._objects.name(path), e.message) from e
+        return _unlocked(content, self._objects.name(path), passphrase)
 
     def ensure(self, passphrase: Callable[[], str]) -> str | None:
         """Make the first identity if there are no keys; `passphrase` is asked only then.
@@ -81,20 +126,23 @@ class Keys:
         note : str or None
             What to tell the person, if an identity was made.
         """
-        if self.recipients.exists():
+        if self.exist():
             return None
-        chosen = passphrase()
-        with _alone(self.folder.parent / "keys.lock"):
-            if self.recipients.exists():
+        moved = self.objects is not None and self.recipients.exists()
+        chosen = passphrase() if not moved else ""
+        with _alone(self.folder.parent / "keys.lock"), self.alone():
+            if self.exist():
                 return None
-            if self.folder.exists():
+            if moved:
+                return self._share()
+            if self._size("identity.age") is not None or (self.objects is None and self.folder.exists()):
                 raise QuarantineError(
-                    f"{self.recipients} is missing beside an identity",
+                    f"{self.place}/recipients.txt is missing beside an identity",
                     code="no_keys",
                     hint="put the public key (age1...) back into it; no new identity was made",
                 )
             self._make(chosen)
-        return f"An identity was made: {self.identity} - {BACK_THIS_UP}, and nothing without its passphrase."
+        return f"An identity was made: {self.place}/identity.age - {BACK_THIS_UP}, and nothing without its passphrase."
 
     def _make(self, passphrase: str) -> None:
         from pyrage import passphrase as protection
@@ -104,46 +152,63 @@ class Keys:
         public = str(identity.to_public())
         made = datetime.now(UTC).isoformat(timespec="seconds")
         text = f"# created: {made}\n# public key: {public}\n{identity}\n"
-        fresh = self.folder.parent / f"keys.{secrets.token_hex(4)}"
+        files = {  # the public key last: without the other nothing could ever be opened
+            "identity.age": protection.encrypt(text.encode(), passphrase, True),
+            "recipients.txt": f"# made by assay, {made}\n{public}\n".encode(),
+        }
+        self._put(files)
+
+    def _share(self) -> str:
+        """Give the keys of this machine to all that share the quarantine; a secret without a passphrase stays here."""
+        files = {"recipients.txt": self.recipients.read_bytes()}
+        if self.identity.exists() and b"AGE-SECRET-KEY-1" not in (sealed := self.identity.read_bytes()):
+            files = {"identity.age": sealed} | files
+        self._put(files)
+        return f"The quarantine's keys of this machine are those of {self.place} now."
+
+    def _put(self, files: Mapping[str, bytes]) -> None:
         try:
-            fresh.mkdir(mode=0o700, parents=True)
-            write_new(fresh / "identity.age", protection.encrypt(text.encode(), passphrase, True))
-            write_new(fresh / "recipients.txt", f"# made by assay, {made}\n{public}\n".encode())
-            sync_folder(fresh)
-            fresh.rename(self.folder)  # both keys or none
-            sync_folder(self.folder.parent)
-        except OSError as e:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise QuarantineError(
-                f"the identity cannot be written to {self.folder}: {e.strerror}", hint="nothing was moved"
-            ) from e
+            self._objects.found(self.folder.name, files)
+        except StoreError as e:
+            raise QuarantineError(f"the keys cannot be written: {e.message}", hint="nothing was moved") from e
 
     def replace(self, recipients: Recipients) -> None:
         """Write the list of public keys anew."""
         recipients.parsed()
         if not recipients.keys:
             raise QuarantineError("the last recipient cannot be removed", hint="add another one first")
-        fresh = self.folder / f"recipients.{secrets.token_hex(4)}"
+        lines = "".join(f"{key}\n" for key in recipients.keys).encode()
         try:
-            write_new(fresh, "".join(f"{key}\n" for key in recipients.keys).encode())
-            fresh.replace(self.recipients)
-            sync_folder(self.folder)
-        except OSError as e:
-            fresh.unlink(missing_ok=True)
-            raise QuarantineError(f"{self.recipients} cannot be written: {e.strerror}") from e
+            self._objects.put(f"{self.folder.name}/recipients.txt", (lines,))
+        except StoreError as e:
+            raise QuarantineError(f"the public keys cannot be written: {e.message}") from e
 
 
 def read_recipients(path: Path) -> Recipients:
     """Read public keys (age or SSH), one a line; ``#`` starts a comment."""
+    with _reading(str(path)):
+        content = path.read_bytes()[:LARGEST]
+    return _recipients(content, str(path))
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
     try:
-        text = path.read_bytes()[:LARGEST].decode("utf-8")
-    except FileNotFoundError:
-        raise QuarantineError(
-            "there is no key to encrypt to yet",
-            code="no_keys",
-            hint=f"screen with --quarantine on a terminal or with ${VARIABLE} set: the first use makes one",
-        ) from None
-    except (OSError, UnicodeDecodeError) as e:
+        yield
+    except (OSError, StoreError) as e:
+        if isinstance(e, FileNotFoundError) or getattr(e, "code", "") == "not_found":
+            raise QuarantineError(
+                "there is no key to encrypt to yet",
+                code="no_keys",
+                hint=f"screen with --quarantine on a terminal or with ${VARIABLE} set: the first use makes one",
+            ) from None
+        raise QuarantineError(f"{name} cannot be read: {e}", hint="check its permissions and content") from e
+
+
+def _recipients(content: bytes, path: str) -> Recipients:
+    try:
+        text = content[:LARGEST].decode("utf-8")
+    except UnicodeDecodeError as e:
         raise QuarantineError(f"{path} cannot be read: {e}", hint="check its permissions and content") from e
     lines = [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1)]
     keys = [(n, line) for n, line in lines if line and not line.startswith("#")]
@@ -165,16 +230,16 @@ def open_identities(path: Path, passphrase: Callable[[], str]) -> list[Any]:
     QuarantineError
         If it is missing or not one, or the passphrase is wrong.
     """
-    import pyrage
-
     try:
         content = path.read_bytes()[:LARGEST]
     except OSError as e:
-        raise QuarantineError(
-            f"the identity {path} cannot be read: {(e.strerror or str(e)).lower()}",
-            code="no_identity",
-            hint="name it with --identity; if it is lost, its backup is the only way to release anything",
-        ) from e
+        raise _no_identity(str(path), (e.strerror or str(e)).lower()) from e
+    return _unlocked(content, str(path), passphrase)
+
+
+def _unlocked(content: bytes, path: str, passphrase: Callable[[], str]) -> list[Any]:
+    import pyrage
+
     if content.startswith((b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----")):
         try:
             content = pyrage.passphrase.decrypt(content, passphrase())
@@ -192,6 +257,14 @@ def open_identities(path: Path, passphrase: Callable[[], str]) -> list[Any]:
         return [pyrage.x25519.Identity.from_str(key) for key in keys]
     except pyrage.IdentityError as e:
         raise QuarantineError(f"{path} holds a broken identity", code="no_identity") from e
+
+
+def _no_identity(path: str, why: str) -> QuarantineError:
+    return QuarantineError(
+        f"the identity {path} cannot be read: {why}",
+        code="no_identity",
+        hint="name it with --identity; if it is lost, its backup is the only way to release anything",
+    )
 
 
 def passphrase_source(

@@ -7,16 +7,21 @@ import contextlib
 import errno
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.action import removal
 from assay.action.identity import Keys, Recipients
-from assay.action.vault import Holding, Vault, unusable
-from assay.errors import QuarantineError
+from assay.action.vault import Holding, Lock, Vault, unusable
+from assay.errors import QuarantineError, StoreError
 from assay.types import JSON, Sample
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class Origin:
 
 
 class Quarantine:
-    """The quarantine below one folder.
+    """The quarantine below one folder, or of all machines that share a bucket.
 
     Parameters
     ----------
@@ -55,15 +60,28 @@ class Quarantine:
         ``Settings.paths.quarantine``; made on first use.
     recipients : Recipients, optional
         Whom to encrypt to; by default what ``keys/recipients.txt`` lists at that moment.
+    place : Path or ObjectStore, optional
+        Where holdings and keys lie, if not in that folder. They are encrypted in this process.
+    lock : Lock, optional
+        Of all machines that share `place`.
 
     Notes
     -----
     Call `sweep` once at start. `take` may be called by several threads and processes at once.
     """
 
-    def __init__(self, folder: Path, recipients: Recipients | None = None) -> None:
-        self.vault = Vault(folder)
-        self.keys = Keys(folder / "keys")
+    def __init__(
+        self,
+        folder: Path,
+        recipients: Recipients | None = None,
+        *,
+        place: Path | ObjectStore | None = None,
+        lock: Lock | None = None,
+    ) -> None:
+        self.vault = Vault(folder, place, lock)
+        shared = self.vault.objects if self.vault.objects.shared else None
+        alone = partial(lock, "quarantine keys", alone=True) if lock is not None else nullcontext
+        self.keys = Keys(folder / "keys", shared, alone)
         self._recipients = recipients
 
     def recipients(self) -> Recipients:
@@ -107,10 +125,10 @@ class Quarantine:
         origin = _described(where, status, now, screening) | {"found": sample.sha256}
         recipients = self.recipients()
         try:
-            with self.vault.locked():
+            with self.vault.locked(held.sha256):
                 self.vault.store(descriptor, described, origin, where or b"", recipients)
                 return self._remove(where, descriptor, held.sha256)
-        except OSError as e:
+        except (OSError, StoreError) as e:
             raise unusable(e) from e
 
     def _remove(self, where: bytes | None, descriptor: int, sha256: str) -> Taken:
@@ -131,7 +149,7 @@ class Quarantine:
 
     def origins(self, holding: Holding, identities: Sequence[Any]) -> list[Origin]:
         """Decrypt the paths that held a content, the earliest first."""
-        found = [_origin(self.vault.origin(file, identities)) for file in holding.origins()]
+        found = [_origin(data) for data in self.vault.origins(holding, identities)]
         return sorted(found, key=lambda o: o.taken_at)
 
     def restore(self, holding: Holding, origin: Origin, target: bytes, identities: Sequence[Any]) -> None:
@@ -150,7 +168,7 @@ class Quarantine:
         except OSError as e:
             raise _unwritten(target, e) from e
         try:
-            with self.vault.locked():
+            with self.vault.locked(holding.id):
                 self._write(holding, origin, parent, name, identities)
         except OSError as e:
             raise _unwritten(target, e) from e

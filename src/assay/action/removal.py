@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.action.identity import write_new
-from assay.action.sealing import CHUNK, Source
+from assay.action.sealing import Source
+from assay.objects import CHUNK
 
 PREFIX, SUFFIX = b".assay-", b".removing"
 

@@ -1,4 +1,4 @@
-"""Encryption as streams: from a descriptor into a file, from a file to a descriptor, never the whole in memory.
+"""Encryption as streams: from a descriptor or pieces, into pieces or a descriptor, never the whole in memory.
 
 pyrage wraps whatever a Python reader or writer raises into its own errors; the sources and sinks here keep the
 original, so that a full disk is reported as such.
@@ -10,27 +10,30 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
-CHUNK = 1 << 20
+from assay.errors import AssayError
+from assay.objects import CHUNK, chunks
+
+Pieces = Generator[bytes, None, None]  # close it if it is not read to its end
 AGE_CHUNK, AGE_TAG = 1 << 16, 16  # age encrypts in chunks of 64 KiB, each with a tag
 
 
 class Source:
-    """Reads a descriptor from its beginning, by offset: its position, which others may share, stays.
+    """Reads pieces, or a descriptor from its beginning by offset: its position, which others may share, stays.
 
     `digest` and `size` are of what was read so far.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, content: int | Iterator[bytes]) -> None:
+        self._pieces = chunks(content) if isinstance(content, int) else content
         self._digest = hashlib.sha256()
         self._ahead = b""
         self._at = 0
         self.size = 0
-        self.error: OSError | None = None
+        self.error: OSError | ValueError | AssayError | None = None
 
     @property
     def digest(self) -> str:
@@ -39,10 +42,10 @@ class Source:
     def read(self, n: int = -1) -> bytes:
         try:
             if self._at == len(self._ahead):
-                self._ahead, self._at = os.pread(self._descriptor, CHUNK, self.size), 0
+                self._ahead, self._at = next(self._pieces, b""), 0
                 self._digest.update(self._ahead)
                 self.size += len(self._ahead)
-        except OSError as e:
+        except (OSError, ValueError, AssayError) as e:
             self.error = e
             raise
         chunk = self._ahead[self._at : self._at + n if n >= 0 else None]
@@ -79,16 +82,6 @@ class Sink:
         """Nothing is buffered here."""
 
 
-class _Pipe:
-    """The reading end of a pipe, for pyrage."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def read(self, n: int = -1) -> bytes:
-        return os.read(self._descriptor, n if n > 0 else CHUNK)
-
-
 def encrypt(source: Source, sink: Sink, recipients: Sequence[Any]) -> None:
     """Encrypt all of `source` into `sink`; raises the OSError of either end as it was."""
     import pyrage
@@ -121,45 +114,54 @@ def decrypt(source: Source, sink: Sink, identities: Sequence[Any]) -> None:
         raise
 
 
-def reencrypt(
-    source: Source, sink: Sink, identities: Sequence[Any], recipients: Sequence[Any], check: str | None
-) -> None:
-    """Decrypt and encrypt anew through a pipe: the plaintext never touches a disk.
+def sealed(source: Source, recipients: Sequence[Any]) -> Pieces:
+    """Yield the ciphertext of all of `source` in pieces; raises what either end raised, as it was."""
+    return _piped(lambda sink: encrypt(source, sink, recipients))
+
+
+def resealed(
+    source: Source, identities: Sequence[Any], recipients: Sequence[Any], check: str | None
+) -> Pieces:
+    """Decrypt and encrypt anew, in pieces: the plaintext passes through a pipe and touches no disk.
 
     `check` is the SHA-256 that the plaintext must have, if it is known.
 
     Raises
     ------
     OSError, ValueError
-        As `decrypt` does, and if the digest differs.
+        As `decrypt` does, and at the end if the digest differs.
     """
-    import pyrage
+    with closing(_piped(lambda sink: decrypt(source, sink, identities))) as opened:
+        plain = Source(opened)
+        with closing(sealed(plain, recipients)) as pieces:
+            yield from pieces
+    if check is not None and plain.digest != check:
+        raise ValueError("what was decrypted is not what was encrypted")
 
+
+def _piped(work: Callable[[Sink], None]) -> Pieces:
+    """Yield what `work` writes, which pyrage can only push; it runs in a thread of its own."""
     reading, writing = os.pipe()
-    between = Sink(writing)
     failures: list[Exception] = []
 
-    def unlock() -> None:
+    def run() -> None:
         try:
-            decrypt(source, between, identities)
-        except (OSError, ValueError) as e:
+            work(Sink(writing))
+        except (OSError, ValueError, AssayError) as e:
             failures.append(e)
         finally:
             os.close(writing)
 
-    thread = threading.Thread(target=unlock, name="reencrypt")
+    thread = threading.Thread(target=run, name="sealing")
     thread.start()
     try:
-        with _original(sink):
-            pyrage.encrypt_io(_Pipe(reading), sink, recipients)
+        while piece := os.read(reading, CHUNK):
+            yield piece
     finally:
-        os.close(reading)  # a failed writer thus ends the other side, too
+        os.close(reading)  # whoever reads no further ends the writer, too
         thread.join()
     if failures:
         raise failures[0]
-    if check is not None and between.digest != check:
-        raise ValueError("what was decrypted is not what was encrypted")
-    _check_length(sink, between.size)
 
 
 def sealed_size(size: int) -> int:

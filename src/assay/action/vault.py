@@ -1,40 +1,47 @@
-"""The folder where quarantined media lie encrypted, and how nothing in it is ever half there.
+"""Where quarantined media lie encrypted, and how nothing there is ever half there.
 
-    lock                          held shared by whoever works here, alone by the sweep and by what removes
-    incoming/RANDOM/              a holding being written; left over only by a kill
-    removing/RANDOM.json          a path about to be removed (see removal.py)
-    vault/SHA256/
-        holding.json              digest, size, type and time: no names, readable without an identity
-        content-KEYS.age          the bytes
-        origin-PATH-KEYS.age      name, mode, times and screening of one path that held them; several are possible
+    vault/SHA256/content-KEYS.age       the bytes
+    vault/SHA256/origin-PATH-KEYS.age   name, mode, times and screening of one path that held them; several are possible
+    vault/SHA256/holding.json           digest, size, type and time: no names, readable without an identity
 
-KEYS names the set of recipients, PATH is a digest of the path. A holding appears by renaming its finished folder.
+KEYS names the set of recipients, PATH is a digest of the path. Each object appears as a whole, `holding.json` last: with it
+the holding is there. It goes first when one is removed. The vault is in the quarantine's folder, or in the bucket that
+several machines share. On each machine the folder has, besides:
+
+    lock                   held shared by whoever works here, alone by the sweep and by what removes
+    incoming/RANDOM        an object being written; left over only by a kill
+    removing/RANDOM.json   a path of this machine about to be removed (see removal.py)
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import hashlib
 import json
 import os
 import re
-import secrets
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from assay.action.identity import Recipients, sync_folder, write_new
-from assay.action.sealing import Sink, Source, decrypt, encrypt, reencrypt, sealed_size
-from assay.errors import QuarantineError
+from assay.action.identity import Recipients, sync_folder
+from assay.action.sealing import Pieces, Sink, Source, decrypt, resealed, sealed, sealed_size
+from assay.errors import QuarantineError, StoreError
+from assay.objects import objects
 from assay.types import JSON
 
-ORIGIN_LIMIT = 64 << 20  # bytes of one origin's JSON
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+STALE = timedelta(
+    days=1
+)  # what is unfinished for so long was left over by a kill: nobody takes one content for longer
+READERS = 8  # that ask a distant store at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +49,59 @@ class Holding:
     """One content in quarantine. Its id is its SHA-256."""
 
     id: str
-    folder: Path
     size: int
     media_type: str
     taken_at: datetime
 
-    def content(self) -> Path:
-        """Return the newest file of the content."""
-        return _newest(self.folder, "content")
 
-    def origins(self) -> list[Path]:
-        """Return one file for each path that held this content."""
-        names = {p.name.rsplit("-", 1)[0] for p in self.folder.glob("origin-*.age")}
-        return [_newest(self.folder, name) for name in sorted(names)]
+class Lock(Protocol):
+    """A lock that all machines see, shared or alone; yields False where it would have to wait and must not."""
+
+    def __call__(
+        self, name: str, *, alone: bool = False, wait: bool = True
+    ) -> AbstractContextManager[bool]: ...
 
 
 class Vault:
-    """The holdings below one folder."""
+    """The holdings below one folder, or of all machines that share a bucket.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder : Path
+        Of this machine; made on first use.
+    place : Path or ObjectStore, optional
+        Where the holdings lie, if not in that folder.
+    lock : Lock, optional
+        Of all machines that share `place`, content by content; without it they are on this machine only.
+    """
+
+    def __init__(
+        self, folder: Path, place: Path | ObjectStore | None = None, lock: Lock | None = None
+    ) -> None:
         self.folder = folder
-        self.holdings_folder = folder / "vault"
         self.incoming = folder / "incoming"
         self.removing = folder / "removing"
+        self.objects = objects(place or folder, "quarantine")
+        self._lock = lock
 
     @contextmanager
-    def locked(self, *, alone: bool = False, wait: bool = True) -> Iterator[bool]:
-        """Hold the vault, shared or alone; yields False where that would have to wait and `wait` is not wanted."""
+    def locked(self, sha256: str = "", *, alone: bool = False, wait: bool = True) -> Iterator[bool]:
+        """Hold the vault, or one content of a vault that is shared; yields False where that would have to wait."""
+        if not sha256 or self._lock is None:
+            with self._machine(alone=alone, wait=wait) as mine:
+                yield mine
+            return
+        with self._machine(alone=False, wait=wait) as mine:
+            if not mine:
+                yield False
+                return
+            with self._lock(f"quarantine {sha256}", alone=alone, wait=wait) as ours:
+                yield ours
+
+    @contextmanager
+    def _machine(self, *, alone: bool, wait: bool) -> Iterator[bool]:
         try:
-            for place in (self.folder, self.holdings_folder, self.incoming, self.removing):
+            for place in (self.folder, self.removing):
                 _make_folder(place)
             descriptor = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as e:
@@ -88,26 +119,39 @@ class Vault:
 
     def holdings(self) -> list[Holding]:
         """All holdings that can be read, the newest first."""
-        found = []
-        for name in self._names():
-            with contextlib.suppress(QuarantineError):
-                found.append(self._read(self.holdings_folder / name))
+        found = [h for h in self._each(self._ids()) if isinstance(h, Holding)]
         return sorted(found, key=lambda h: (h.taken_at, h.id), reverse=True)
 
     def damaged(self) -> list[str]:
         """What is wrong with the holdings that cannot be read."""
         problems = []
-        for name in self._names():
+        for found in self._each(self._ids()):
             try:
-                self._read(self.holdings_folder / name).content()
+                if isinstance(found, QuarantineError):
+                    raise found
+                if found is not None:
+                    self._newest(found.id, "content")
             except QuarantineError as e:
                 problems.append(f"{e.message} ({e.hint})" if e.hint else e.message)
         return problems
 
-    def _names(self) -> list[str]:
-        if not self.holdings_folder.is_dir():
-            return []
-        return sorted(n for n in os.listdir(self.holdings_folder) if re.fullmatch("[0-9a-f]{64}", n))
+    def _ids(self) -> list[str]:
+        return [n for n in self.objects.folders("vault") if re.fullmatch("[0-9a-f]{64}", n)]
+
+    def _each(self, ids: Sequence[str]) -> Iterator[Holding | QuarantineError | None]:
+        """Read holdings; None for what is not, or not yet, a holding."""
+
+        def one(name: str) -> Holding | QuarantineError | None:
+            try:
+                return self._read(name)
+            except QuarantineError as e:
+                return None if e.code == "not_found" else e
+
+        if not self.objects.shared:
+            yield from map(one, ids)
+            return
+        with ThreadPoolExecutor(READERS) as pool:
+            yield from pool.map(one, ids)
 
     def find(self, prefix: str) -> Holding:
         """Return the one holding whose id begins with `prefix`.
@@ -118,7 +162,9 @@ class Vault:
             If there is none or more than one.
         """
         wanted = prefix.lower()
-        found = [h for h in self.holdings() if wanted and h.id.startswith(wanted)]
+        whole = re.fullmatch("[0-9a-f]{64}", wanted)
+        ids = [wanted] if whole else [n for n in self._ids() if wanted and n.startswith(wanted)]
+        found = [h for h in self._each(ids) if isinstance(h, Holding)]
         if not found:
             raise QuarantineError(
                 f"nothing in quarantine begins with {prefix}",
@@ -133,17 +179,18 @@ class Vault:
 
     def holds(self, sha256: str) -> bool:
         """Is this content here, whole as far as its length tells?"""
-        folder = self.holdings_folder / sha256
         try:
-            holding = self._read(folder)
-            return holding.content().stat().st_size >= sealed_size(holding.size)
-        except (QuarantineError, OSError):
+            least = sealed_size(self._read(sha256).size)
+            return (self.objects.size(self._newest(sha256, "content")) or 0) >= least
+        except QuarantineError:
             return False
 
     def store(
         self, descriptor: int, described: JSON, origin: JSON, path_key: bytes, recipients: Recipients
     ) -> None:
-        """Encrypt a descriptor's bytes and what is known of its path; complete and synced on return.
+        """Encrypt a descriptor's bytes and what is known of its path; complete and durable on return.
+
+        The caller holds the content's lock.
 
         Parameters
         ----------
@@ -158,56 +205,38 @@ class Vault:
         ------
         QuarantineError
             If the bytes are not those of ``described["sha256"]``.
-        OSError
-            If the disk fails or is full; nothing half-written stays.
+        StoreError
+            If the disk or the bucket fails or is full; nothing half-written stays.
         """
-        sha256 = str(described["sha256"])
-        keys = recipients.parsed()
-        final = self.holdings_folder / sha256
-        content, beside = f"content-{recipients.digest}.age", _origin_name(path_key, recipients)
-        if not self.holds(sha256):
-            staged = self.incoming / secrets.token_hex(8)
-            try:
-                staged.mkdir(mode=0o700)
-                _seal_descriptor(descriptor, staged / content, keys, sha256)
-                _seal_bytes(_dumped(origin), staged / beside, keys)
-                write_new(staged / "holding.json", _dumped(described))
-                sync_folder(staged)
-                if final.is_dir() and not self.holds(
-                    sha256
-                ):  # a damaged one: the fresh content takes its place
-                    (staged / content).replace(final / content)
-                    (staged / "holding.json").replace(final / "holding.json")
-                    sync_folder(final)
-                    _drop_others(final, "content", content)
-                else:
-                    with contextlib.suppress(FileExistsError, NotADirectoryError):
-                        _rename_folder(staged, final)
-                    sync_folder(self.holdings_folder)
-            finally:
-                shutil.rmtree(staged, ignore_errors=True)
-        self._add_origin(final, beside, origin, keys)
+        sha256, keys = str(described["sha256"]), recipients.parsed()
+        whole, content = self.holds(sha256), f"content-{recipients.digest}.age"
+        if not whole:
+            with closing(_sealed_content(descriptor, keys, sha256)) as pieces:
+                self.objects.put(f"vault/{sha256}/{content}", pieces)
+        self._put_origin(sha256, path_key, origin, recipients)
+        if not whole:
+            self.objects.put(f"vault/{sha256}/holding.json", (_dumped(described),))
+            self._drop_others(sha256, "content", content)  # of a damaged one, whose place it takes
 
-    def _add_origin(self, final: Path, name: str, origin: JSON, keys: Sequence[Any]) -> None:
-        fresh = final / f".fresh-{secrets.token_hex(8)}"
-        try:
-            _seal_bytes(_dumped(origin), fresh, keys)
-            fresh.replace(final / name)
-            sync_folder(final)
-        finally:
-            fresh.unlink(missing_ok=True)
-
-    def origin(self, file: Path, identities: Sequence[Any]) -> JSON:
-        """Decrypt what is known of one path."""
+    def _put_origin(self, sha256: str, path_key: bytes, origin: JSON, recipients: Recipients) -> None:
         import pyrage
 
-        try:
-            loaded: JSON = json.loads(pyrage.decrypt(file.read_bytes()[:ORIGIN_LIMIT], identities))
-        except (pyrage.DecryptError, ValueError) as e:
-            raise _locked_out(file.parent.name, e) from e
-        except OSError as e:
-            raise QuarantineError(f"{file} cannot be read: {e.strerror}") from e
-        return loaded
+        name = f"origin-{hashlib.sha256(path_key).hexdigest()[:16]}-{recipients.digest}.age"
+        self.objects.put(f"vault/{sha256}/{name}", (pyrage.encrypt(_dumped(origin), recipients.parsed()),))
+
+    def origins(self, holding: Holding, identities: Sequence[Any]) -> list[JSON]:
+        """Decrypt what is known of each path that held this content."""
+        import pyrage
+
+        stems = sorted(s for s in self._stems(holding.id) if s.startswith("origin-"))
+        found: list[JSON] = []
+        for stem in stems:
+            try:
+                content = self.objects.read(self._newest(holding.id, stem))
+                found.append(json.loads(pyrage.decrypt(content, identities)))
+            except (pyrage.DecryptError, ValueError) as e:
+                raise _locked_out(holding.id, e) from e
+        return found
 
     def open(self, holding: Holding, descriptor: int, identities: Sequence[Any]) -> None:
         """Decrypt the content into a descriptor and check its digest.
@@ -221,8 +250,7 @@ class Vault:
         """
         sink = Sink(descriptor)
         try:
-            with _opened(holding.content()) as sealed:
-                decrypt(Source(sealed), sink, identities)
+            decrypt(Source(self.objects.pieces(self._newest(holding.id, "content"))), sink, identities)
         except ValueError as e:
             raise _locked_out(holding.id, e) from e
         if sink.digest != holding.id:
@@ -230,88 +258,136 @@ class Vault:
 
     def rekey(self, holding: Holding, identities: Sequence[Any], recipients: Recipients) -> bool:
         """Encrypt one holding to other recipients; False where it is already. Killed at any moment, it resumes."""
-        ending = f"-{recipients.digest}.age"
-        keys = recipients.parsed()
         changed = False
-        with self.locked(alone=True):
-            for old in [holding.content(), *holding.origins()]:
-                if old.name.endswith(ending):
-                    continue
-                stem = old.name.rsplit("-", 1)[0]
-                check = holding.id if stem == "content" else None
-                self._reseal(old, holding.folder / f"{stem}{ending}", identities, keys, check)
-                changed = True
-            sync_folder(holding.folder)
-            for stem in {p.name.rsplit("-", 1)[0] for p in holding.folder.glob("*.age")}:
-                _drop_others(holding.folder, stem, f"{stem}{ending}")
+        with self.locked(holding.id, alone=True):
+            for stem in self._stems(holding.id):
+                old, new = self._newest(holding.id, stem), f"{stem}-{recipients.digest}.age"
+                if old != f"vault/{holding.id}/{new}":
+                    self._reseal(holding.id, old, new, identities, recipients.parsed())
+                    changed = True
+                self._drop_others(holding.id, stem, new)
         return changed
 
     def remove(self, holding: Holding) -> None:
         """Remove a holding; nobody is reading or adding to it meanwhile."""
-        with self.locked(alone=True):
-            doomed = self.incoming / secrets.token_hex(8)
-            try:
-                holding.folder.rename(doomed)  # first out of sight as a whole, then piece by piece
-                sync_folder(self.holdings_folder)
-            except FileNotFoundError:
-                return
-            shutil.rmtree(doomed)
+        with self.locked(holding.id, alone=True):
+            self._remove(holding.id)
+
+    def _remove(self, sha256: str) -> None:
+        self.objects.remove(f"vault/{sha256}/holding.json")  # first out of sight, then piece by piece
+        for one in list(self.objects.listed(f"vault/{sha256}")):
+            self.objects.remove(one.path)
 
     def sweep(self, settle: Callable[[Path], str | None]) -> list[str]:
         """Clear away what a kill left; `settle` finishes one removal and says what it found.
 
         Does nothing while anybody else works here.
         """
-        if not self.folder.is_dir():
+        if not self.folder.is_dir() and not self.objects.shared:
             return []
         notes: list[str] = []
-        with self.locked(alone=True, wait=False) as mine:
+        with self._machine(alone=True, wait=False) as mine:
             if not mine:
                 return []
-            for left in self.incoming.iterdir():
-                shutil.rmtree(left, ignore_errors=True)
-            for left in self.holdings_folder.glob("*/.fresh-*"):
-                left.unlink(missing_ok=True)
+            self.objects.sweep()
             for intent in sorted(self.removing.glob("*.json")):
                 notes += [note] if (note := settle(intent)) else []
+            if self.objects.shared:
+                notes += self._bring()
+        self._drop_unfinished(datetime.now(UTC) - STALE)
         return notes
 
+    def _drop_unfinished(self, before: datetime) -> None:
+        """Remove what has no `holding.json` and is so old that nobody is still taking it, or removing it."""
+        latest: dict[str, datetime] = {}
+        finished = set()
+        for one in self.objects.listed("vault"):
+            sha256, _, name = one.path.removeprefix("vault/").partition("/")
+            latest[sha256] = max(latest.get(sha256, one.stored_at), one.stored_at)
+            finished |= {sha256} if name == "holding.json" else set()
+        for sha256 in sorted(s for s, at in latest.items() if s not in finished and at < before):
+            with self.locked(sha256, alone=True, wait=False) as mine:
+                if mine and self.objects.size(f"vault/{sha256}/holding.json") is None:
+                    self._remove(sha256)
+
+    def _bring(self) -> list[str]:
+        """Move what this machine held by itself, before it had a bucket, into the bucket; it is encrypted already."""
+        own = Vault(self.folder)
+        moved = 0
+        for holding in own.holdings():
+            with self.locked(holding.id):
+                listed = sorted(
+                    own.objects.listed(f"vault/{holding.id}"), key=lambda s: s.path.endswith(".json")
+                )
+                for one in listed:  # holding.json last
+                    self.objects.put(one.path, own.objects.pieces(one.path))
+            own._remove(holding.id)  # the machine's lock is held
+            moved += 1
+        return (
+            [f"{moved} contents of this machine's quarantine lie in {self.objects.name()} now"]
+            if moved
+            else []
+        )
+
     def _reseal(
-        self, old: Path, new: Path, identities: Sequence[Any], keys: Sequence[Any], check: str | None
+        self, sha256: str, old: str, new: str, identities: Sequence[Any], keys: Sequence[Any]
     ) -> None:
-        fresh = new.with_name(f".fresh-{secrets.token_hex(8)}")
+        check = sha256 if new.startswith("content-") else None
         try:
-            with _opened(old) as sealed, _created(fresh) as target:
-                reencrypt(Source(sealed), Sink(target), identities, keys, check)
-                os.fsync(target)
-            fresh.replace(new)
+            with closing(resealed(Source(self.objects.pieces(old)), identities, keys, check)) as pieces:
+                self.objects.put(f"vault/{sha256}/{new}", pieces)
         except ValueError as e:
-            raise _locked_out(old.parent.name, e) from e
-        except OSError as e:
+            raise _locked_out(sha256, e) from e
+        except (OSError, StoreError) as e:
+            why = e.message if isinstance(e, StoreError) else e.strerror or str(e)
             raise QuarantineError(
-                f"{old.parent.name[:12]} cannot be encrypted anew: {(e.strerror or str(e)).lower()}",
+                f"{sha256[:12]} cannot be encrypted anew: {why}",
                 hint="its old encryption stays; free space on the disk and run rekey again",
             ) from e
-        finally:
-            fresh.unlink(missing_ok=True)
 
-    def _read(self, folder: Path) -> Holding:
+    def _read(self, sha256: str) -> Holding:
+        path = f"vault/{sha256}/holding.json"
         try:
-            data = json.loads((folder / "holding.json").read_bytes())
+            data = json.loads(self.objects.read(path))
             taken = datetime.fromisoformat(data["taken_at"])
-            return Holding(folder.name, folder, int(data["size"]), str(data["media_type"]), taken)
-        except (OSError, ValueError, KeyError, TypeError) as e:
+            return Holding(sha256, int(data["size"]), str(data["media_type"]), taken)
+        except (StoreError, ValueError, KeyError, TypeError) as e:
+            missing = isinstance(e, StoreError) and e.code == "not_found"
+            if isinstance(e, StoreError) and self.objects.shared and not missing:
+                raise  # the bucket cannot be asked: that says nothing of the holding
             raise QuarantineError(
-                f"the holding {folder.name[:12]} is damaged: {e}",
-                hint=f"look into {folder}; restore it from a backup",
+                f"the holding {sha256[:12]} is damaged: {e}",
+                code="not_found" if missing else "altered",
+                hint=f"look into {self.objects.name(path)}; restore it from a backup",
             ) from e
 
+    def _stems(self, sha256: str) -> list[str]:
+        names = (one.path.rpartition("/")[2] for one in self.objects.listed(f"vault/{sha256}"))
+        return sorted({n.rpartition("-")[0] for n in names if re.fullmatch(r".+-[0-9a-f]{8}\.age", n)})
 
-def unusable(e: OSError) -> QuarantineError:
-    """Say what a failing disk means: nothing was moved, and what to do."""
-    full = e.errno in (errno.ENOSPC, errno.EDQUOT)
+    def _newest(self, sha256: str, stem: str) -> str:
+        """The newest object of the content, or of one origin: there are several while recipients change."""
+        named = re.compile(rf"vault/{sha256}/{stem}-[0-9a-f]{{8}}\.age")
+        found = [one for one in self.objects.listed(f"vault/{sha256}") if named.fullmatch(one.path)]
+        if not found:
+            raise QuarantineError(f"the holding {sha256[:12]} is damaged: {stem} is missing", code="altered")
+        return max(found, key=lambda one: (one.stored_at, one.path)).path
+
+    def _drop_others(self, sha256: str, stem: str, keep: str) -> None:
+        for one in list(self.objects.listed(f"vault/{sha256}")):
+            name = one.path.rpartition("/")[2]
+            if name.rpartition("-")[0] == stem and name != keep:
+                self.objects.remove(one.path)
+
+
+def unusable(e: OSError | StoreError) -> QuarantineError:
+    """Say what a failing disk or bucket means: nothing was moved, and what to do."""
+    if isinstance(e, StoreError):
+        full, why = e.code == "store_full", e.message
+    else:
+        full, why = e.errno in (errno.ENOSPC, errno.EDQUOT), (e.strerror or str(e)).lower()
     return QuarantineError(
-        f"it cannot be quarantined: {(e.strerror or str(e)).lower()}",
+        f"it cannot be quarantined: {why}",
         code="disk_full" if full else "quarantine",
         hint=f"{'free space on the disk of' if full else 'check the folder and the disk of'} the quarantine; nothing was moved",
     )
@@ -323,64 +399,15 @@ def _make_folder(place: Path) -> None:
         sync_folder(place.parent)
 
 
-def _seal_descriptor(descriptor: int, target: Path, keys: Sequence[Any], sha256: str) -> None:
+def _sealed_content(descriptor: int, keys: Sequence[Any], sha256: str) -> Pieces:
+    """Yield the ciphertext of a descriptor's bytes, and fail at its end where they are not those that were screened."""
     source = Source(descriptor)
-    with _created(target) as sealed:
-        encrypt(source, Sink(sealed), keys)
-        os.fsync(sealed)
+    with closing(sealed(source, keys)) as pieces:
+        yield from pieces
     if source.digest != sha256:
         raise QuarantineError(
             "it changed after it was screened; nothing was moved", code="changed", hint="screen it again"
         )
-
-
-def _seal_bytes(content: bytes, target: Path, keys: Sequence[Any]) -> None:
-    import pyrage
-
-    write_new(target, pyrage.encrypt(content, keys))
-
-
-@contextmanager
-def _created(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _rename_folder(source: Path, target: Path) -> None:
-    try:
-        source.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise  # else another process stored the same content first
-
-
-def _drop_others(folder: Path, stem: str, keep: str) -> None:
-    for path in folder.glob(f"{stem}-????????.age"):
-        if path.name != keep:
-            path.unlink(missing_ok=True)
-
-
-def _newest(folder: Path, stem: str) -> Path:
-    found = [p for p in folder.glob(f"{stem}-????????.age") if p.name.rsplit("-", 1)[0] == stem]
-    if not found:
-        raise QuarantineError(f"the holding {folder.name[:12]} is damaged: {stem} is missing", code="altered")
-    return max(found, key=lambda p: (p.stat().st_mtime_ns, p.name))
-
-
-def _origin_name(path_key: bytes, recipients: Recipients) -> str:
-    return f"origin-{hashlib.sha256(path_key).hexdigest()[:16]}-{recipients.digest}.age"
 
 
 def _dumped(data: JSON) -> bytes:

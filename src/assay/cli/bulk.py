@@ -127,7 +127,7 @@ def _objects(url: str, limit: int) -> Iterator[tuple[str, Callable[[], object]]]
 
     import obstore
 
-    from assay.store.blobs import place
+    from assay.objects import place
 
     store = place(url, Path())
     for batch in obstore.list(store):  # type: ignore[arg-type]

@@ -114,14 +114,22 @@ def _store(settings: Settings) -> Iterator[Check]:
     hint = "Make room, or set paths.data to another disk."
     yield Check(section, "data", GOOD if free >= ROOM else BAD, f"{data}, {free / 2**30:.1f} GiB free", hint)
     yield _database(settings)
-    recipients = settings.paths.quarantine / "keys" / "recipients.txt"
-    why = (
-        "its identity is made by the first --quarantine"
-        if not recipients.exists()
-        else str(settings.paths.quarantine)
-    )
-    yield Check(section, "quarantine", GOOD if recipients.exists() else ABSENT, why)
+    yield _quarantine(settings)
     yield _signatures(settings)
+
+
+def _quarantine(settings: Settings) -> Check:
+    from assay.desk.stores import Stores
+    from assay.errors import StoreError
+
+    try:
+        with Stores.open(settings) as stores:
+            keys = stores.quarantine.keys
+            if keys.exist():
+                return Check("Store", "quarantine", GOOD, stores.quarantine.vault.objects.name())
+    except StoreError as e:
+        return Check("Store", "quarantine", BAD, e.message, e.hint)
+    return Check("Store", "quarantine", ABSENT, "its identity is made by the first --quarantine")
 
 
 def _signatures(settings: Settings) -> Check:

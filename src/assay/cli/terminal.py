@@ -104,8 +104,12 @@ def sure(question: str, *, yes: bool) -> None:
 
 def identities(settings: Settings, identity: Path | None, passphrase_file: Path | None) -> list[Any]:
     """Open the identity that decrypts the quarantine."""
-    from assay.action.identity import Keys, open_identities, passphrase_source
+    from assay.action.identity import open_identities, passphrase_source
+    from assay.desk.stores import Stores
 
     ask = (lambda text: str(click.prompt(text, hide_input=True, err=True))) if sys.stdin.isatty() else None
-    place = identity or Keys(settings.paths.quarantine / "keys").identity
-    return open_identities(place, passphrase_source(os.environ, passphrase_file, ask))
+    passphrase = passphrase_source(os.environ, passphrase_file, ask)
+    if identity is not None:
+        return open_identities(identity, passphrase)
+    with Stores.open(settings) as stores:
+        return stores.quarantine.keys.open(passphrase)

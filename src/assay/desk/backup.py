@@ -1,4 +1,5 @@
-"""One file with all that cannot be made again: records, quarantine and its keys, kept media, trust lists, configuration.
+"""One file with all that cannot be made again: records, quarantine and its keys, kept media, pictures, trust lists,
+configuration.
 
 A plain tar. Its first member, ``manifest.json``, lists every other with its SHA-256; a restore reads nothing that is
 not listed, checks each digest, and swaps the finished folders in only at the end. Model weights and caches are left out.
@@ -37,7 +38,7 @@ FORMAT = "assay/backup/1"
 MANIFEST = "manifest.json"
 MANIFEST_LIMIT = 1 << 28  # bytes: millions of members
 DATABASE = "assay.db"
-FOLDERS = ("quarantine", "media", "trust", "packs")  # below the data folder
+FOLDERS = ("quarantine", "media", "pictures", "trust", "packs")  # below the data folder
 CONFIGURATION = "config-from-backup"
 PASSED_OVER = re.compile(r"(^|/)(lock|keys\.lock|incoming|removing|\.fresh-[0-9a-f]+|[^/]*#\d+)(/|$)")
 CHUNK = 1 << 20
@@ -98,6 +99,7 @@ def backup(settings: Settings, target: Path) -> BackedUp:
             parts += [part for folder in FOLDERS for part in _parts(paths.data / folder, folder)]
             parts += [_Part(f"config/{n}-{path.name}", path) for n, path in enumerate(paths.config)]
             parts, notes = _without_secrets(parts)
+            notes += _elsewhere(settings)
             finished = Path(work) / "backup.tar"
             _write(finished, parts)
         size = finished.stat().st_size
@@ -144,6 +146,21 @@ def _parts(folder: Path, name: str) -> Iterator[_Part]:
         inner = path.relative_to(folder).as_posix()
         if path.is_file() and not path.is_symlink() and not PASSED_OVER.search(inner):
             yield _Part(f"{name}/{inner}", path)
+
+
+def _elsewhere(settings: Settings) -> list[str]:
+    """Say what is not in the backup, since it does not lie on this machine."""
+    notes = []
+    if settings.store.database:
+        notes.append(
+            "the records lie in a database server and are not in this backup: use the server's own (pg_dump)"
+        )
+    if settings.store.media:
+        notes.append(
+            f"quarantine, its keys, kept media and pictures lie in {settings.store.media} and are not in this backup: "
+            "use the object store's own replication or copy"
+        )
+    return notes
 
 
 def _without_secrets(parts: list[_Part]) -> tuple[list[_Part], list[str]]:

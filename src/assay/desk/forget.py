@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assay.desk.pictures import Pictures
 from assay.desk.signatures import withdraw_of
 from assay.desk.webhooks import Webhooks
 from assay.errors import QuarantineError
@@ -86,7 +85,7 @@ def _forget(
         Audit.append(connection, deed.actor, "forget", target, deed.reason)
     for job in jobs:  # what waits for its verdict is not examined any more
         stores.waiting.remove(job)
-    Pictures(stores.settings.paths.pictures).remove(removed.ids)
+    stores.pictures.remove(removed.ids)
     kept = sum(stores.blobs.remove(digest) for digest in places)
     quarantined = sum(_purged(stores, digest) for digest in sorted(set(places) | removed.quarantine_ids))
     if not known:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
 from assay.action.policy import decide, effective
 from assay.errors import Overloaded, StoreError
 from assay.media.identify import UNKNOWN
@@ -19,6 +21,7 @@ from assay.media.identify import declared_type as promised_by
 from assay.report.contract import from_json
 from assay.store.jobs import Job, Jobs, Priority, State
 from assay.store.records import Filter
+from assay.store.tables import records
 from assay.types import Problem, Sample, Screening, Status
 from assay.version import __version__
 
@@ -34,6 +37,7 @@ log = logging.getLogger(__name__)
 
 After = Callable[["Connection", Screening], None]
 Put = Callable[[str, int, int], None]  # a job's id, its priority, the number of its attempt
+MOST_COPIES = 20  # records of the same content that are asked for their pictures
 LOOKS_S = (0.05, 0.1, 0.25, 0.5, 1.0)  # between looks for a verdict that another process may write
 
 
@@ -156,15 +160,37 @@ class Intake:
         screening = Screening(
             sample, name, Status.REFUSED, datetime.now(UTC), __version__, decision=decision, error=problem
         )
-        with self.stores.database.write() as connection:
-            self.record(connection, screening)
+        self.record(screening)
         return screening
 
-    def record(self, connection: Connection, screening: Screening) -> None:
-        """Record a verdict, and tell whoever has to be told, in one transaction."""
-        self.stores.records.add_within(connection, [screening])
-        for tell in self._after:
-            tell(connection, screening)
+    def record(
+        self, screening: Screening, first: Callable[[Connection], None] = lambda _connection: None
+    ) -> None:
+        """Record a verdict, and tell whoever has to be told, in one transaction.
+
+        Parameters
+        ----------
+        first : callable
+            What must hold for the verdict to be written at all, in the same transaction: what it raises undoes it.
+        """
+        pictures = self.stores.pictures
+        made = pictures.make(screening, self._records_of)  # before: it takes long
+        try:
+            with self.stores.database.write() as connection:
+                first(connection)
+                self.stores.records.add_within(connection, [screening])
+                for tell in self._after:
+                    tell(connection, screening)
+                pictures.keep(made)
+        except BaseException:
+            pictures.discard(made)
+            raise
+
+    def _records_of(self, sha256: str) -> list[str]:
+        query = sa.select(records.c.id).where(records.c.sha256 == sha256)
+        with self.stores.database.read() as connection:
+            newest = query.order_by(records.c.screened_at.desc()).limit(MOST_COPIES)
+            return [str(i) for i in connection.execute(newest).scalars()]
 
     def job(self, job_id: str) -> Job | None:
         return self.jobs.find(job_id)
@@ -276,9 +302,7 @@ class Intake:
         done = dataclasses.replace(
             job, state=State.DONE, started_at=job.submitted_at, finished_at=screening.screened_at
         )
-        with self.stores.database.write() as connection:
-            self.jobs.add_within(connection, done)
-            self.record(connection, screening)
+        self.record(screening, lambda connection: self.jobs.add_within(connection, done))
         return done
 
 

@@ -1,6 +1,9 @@
 """Derived pictures of screenings: previews, heat maps, marked regions. They live as long as their record.
 
 Of what lies in quarantine, or was found inside of it, none are made: they would show in plain what is encrypted.
+
+They are made and stored before the transaction that writes the record, under a name that nobody knows yet; inside of it
+only their list is written. A worker whose job was taken over meanwhile thus shows nothing, and takes its pictures back.
 """
 
 from __future__ import annotations
@@ -8,24 +11,22 @@ from __future__ import annotations
 import json
 import logging
 import re
+import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
 from assay.errors import StoreError
+from assay.objects import objects
 from assay.report import overlay
 from assay.report.contract import flatten
 from assay.report.pictures import shots
-from assay.store.tables import records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
-    from obstore.store import LocalStore
-    from sqlalchemy.engine import Connection
+    from obstore.store import ObjectStore
 
     from assay.types import Screening
 
@@ -48,109 +49,144 @@ class Picture:
     time_s: float | None = None  # in a clip
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The pictures of one screening, stored and not yet listed."""
+
+    record_id: str
+    folder: str  # below the record's
+    pictures: tuple[Picture, ...]
+
+
 class Pictures:
-    """The pictures below one folder, made on first use for its owner only."""
+    """The pictures below one folder, made on first use for its owner only, or in a bucket.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Parameters
+    ----------
+    place : Path or ObjectStore
+    """
 
-    def keep(self, connection: Connection, screening: Screening) -> None:
-        """Make and store the pictures of a screening and all that was found inside of it.
+    def __init__(self, place: Path | ObjectStore) -> None:
+        self._objects = objects(place, "pictures")
 
-        For the end of a screening, where its record is written. A verdict that is given again has no view to make them
-        of: it gets copies of those that the same content has. A disk that is full costs the pictures, not the verdict.
+    def make(self, screening: Screening, same: Callable[[str], Iterable[str]]) -> tuple[Made, ...]:
+        """Make and store the pictures of a screening and all that was found inside of it; `keep` lists them.
+
+        A verdict that is given again has no view to make them of: it gets copies of those that the same content has.
+        A disk that is full costs the pictures, not the verdict.
+
+        Parameters
+        ----------
+        same : callable
+            Names the records of a content, the newest first.
         """
         family = list(flatten(screening))
         if any(s.quarantine_id for s in family):
-            return
+            return ()
+        made = []
         for one in family:
             try:
-                if one.preview is None and not one.children:
-                    self._copy(connection, one)
-                else:
-                    self._keep(one)
+                again = one.preview is None and not one.children
+                rows = self._copied(one, same) if again else _made(one)
+                made += [kept] if (kept := self._store(one.sample.id, rows)) else []
             except (StoreError, OSError, ValueError) as e:
                 log.warning("no pictures of %s: %s", one.sample.id, e)
+        return tuple(made)
+
+    def keep(self, made: Iterable[Made]) -> None:
+        """List what was made: for the transaction that writes the record, once it is certain to be written."""
+        for one in made:
+            rows = [asdict(picture) | {"folder": one.folder} for picture in one.pictures]
+            try:
+                self._objects.put(f"{one.record_id}/{INDEX}", (json.dumps(rows).encode(),))
+            except StoreError as e:
+                log.warning("no pictures of %s: %s", one.record_id, e)
+
+    def discard(self, made: Iterable[Made]) -> None:
+        """Take back what was made for a record that is not written."""
+        for one in made:
+            try:
+                for picture in one.pictures:
+                    self._objects.remove(f"{one.record_id}/{one.folder}/{picture.name}")
+            except StoreError as e:
+                log.warning("pictures of %s are left to the sweep: %s", one.record_id, e)
 
     def listed(self, record_id: str) -> tuple[Picture, ...]:
         """Name the pictures of a record; none where it has none."""
-        content = self._read(record_id, INDEX)
-        return tuple(Picture(**row) for row in json.loads(content)) if content else ()
+        return tuple(picture for picture, _ in self._index(record_id))
 
     def read(self, record_id: str, name: str) -> bytes | None:
         """Return one picture; None if there is none of that name."""
-        return self._read(record_id, name) if NAME.fullmatch(name) else None
+        path = next((path for picture, path in self._index(record_id) if picture.name == name), None)
+        return self._content(path) if path is not None else None
 
     def remove(self, record_ids: Iterable[str]) -> int:
         """Remove all pictures of these records; returns how many records had some."""
-        import obstore
-
         removed = 0
         for record_id in record_ids:
-            if not IDENTITY.fullmatch(record_id) or not (self._folder / record_id).is_dir():
-                continue
-            store = self._store()
-            for batch in obstore.list(store, prefix=record_id):
-                for meta in batch:
-                    obstore.delete(store, meta["path"])
-            (self._folder / record_id).rmdir()
-            removed += 1
+            if IDENTITY.fullmatch(record_id):
+                there = [one.path for one in self._objects.listed(record_id)]
+                removed += bool(there)
+                for path in there:
+                    self._objects.remove(path)
         return removed
 
     def sweep(self, existing: Callable[[list[str]], set[str]], now: datetime | None = None) -> int:
         """Remove pictures whose record is gone; `existing` says which of some ids still have one."""
-        if not self._folder.is_dir():
-            return 0
-        limit = ((now or datetime.now(UTC)) - YOUNG).timestamp()
-        old = [p.name for p in self._folder.iterdir() if p.is_dir() and p.stat().st_mtime < limit]
+        limit = (now or datetime.now(UTC)) - YOUNG
+        self._objects.sweep(limit)
+        latest: dict[str, datetime] = {}
+        for one in self._objects.listed():
+            record_id = one.path.partition("/")[0]
+            latest[record_id] = max(latest.get(record_id, one.stored_at), one.stored_at)
+        old = sorted(record_id for record_id, at in latest.items() if at < limit)
         gone = [
             name for start in range(0, len(old), 500) for name in _without(existing, old[start : start + 500])
         ]
         return self.remove(gone)
 
-    def _keep(self, screening: Screening) -> None:
-        import obstore
-
-        made = list(_made(screening))
-        if not made or not IDENTITY.fullmatch(screening.sample.id):
-            return
-        store, place = self._store(), screening.sample.id
-        for picture, content in made:
-            obstore.put(store, f"{place}/{picture.name}", content)
-        rows = [asdict(picture) for picture, _ in made]
-        obstore.put(store, f"{place}/{INDEX}", json.dumps(rows).encode())
-
-    def _copy(self, connection: Connection, screening: Screening) -> None:
-        import obstore
-
-        mine = screening.sample.id
-        same = (records.c.sha256 == screening.sample.sha256) & (records.c.id != mine)
-        query = sa.select(records.c.id).where(same).order_by(records.c.screened_at.desc()).limit(20)
-        for other in connection.execute(query).scalars().all():
-            if not self.listed(other):
-                continue
-            store = self._store()
-            for name in (*(picture.name for picture in self.listed(other)), INDEX):
-                obstore.copy(store, f"{other}/{name}", f"{mine}/{name}")
-            return
-
-    def _read(self, record_id: str, name: str) -> bytes | None:
-        import obstore
-
-        if not IDENTITY.fullmatch(record_id) or not self._folder.is_dir():
+    def _store(self, record_id: str, rows: Iterable[tuple[Picture, bytes]]) -> Made | None:
+        if not IDENTITY.fullmatch(record_id):
             return None
+        folder, stored = secrets.token_hex(4), []
         try:
-            return bytes(obstore.get(self._store(), f"{record_id}/{name}").bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, obstore.exceptions.BaseError) as e:
-            raise StoreError("the pictures cannot be read", code="store_media") from e
+            for picture, content in rows:
+                self._objects.put(f"{record_id}/{folder}/{picture.name}", (content,))
+                stored.append(picture)
+        except (StoreError, OSError, ValueError):
+            self.discard((Made(record_id, folder, tuple(stored)),))
+            raise
+        return Made(record_id, folder, tuple(stored)) if stored else None
 
-    def _store(self) -> LocalStore:
-        from obstore.store import LocalStore
+    def _copied(
+        self, screening: Screening, same: Callable[[str], Iterable[str]]
+    ) -> Iterator[tuple[Picture, bytes]]:
+        for other in same(screening.sample.sha256):
+            index = self._index(other) if other != screening.sample.id else ()
+            for picture, path in index:
+                if (content := self._content(path)) is not None:
+                    yield picture, content
+            if index:
+                return
 
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return LocalStore(self._folder)
+    def _index(self, record_id: str) -> tuple[tuple[Picture, str], ...]:
+        """The pictures of a record, and where each lies."""
+        content = self._content(f"{record_id}/{INDEX}") if IDENTITY.fullmatch(record_id) else None
+        found = []
+        for row in json.loads(content) if content else ():
+            folder = row.pop("folder", "")  # those of older versions lie beside the list
+            picture = Picture(**row)
+            if NAME.fullmatch(picture.name):
+                found.append((picture, "/".join(p for p in (record_id, folder, picture.name) if p)))
+        return tuple(found)
+
+    def _content(self, path: str) -> bytes | None:
+        try:
+            return self._objects.read(path)
+        except StoreError as e:
+            if e.code == "not_found":
+                return None
+            raise
 
 
 def _made(screening: Screening) -> Iterator[tuple[Picture, bytes]]:

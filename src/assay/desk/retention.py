@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from assay.desk.pictures import Pictures
 from assay.desk.quarantine import purge
 from assay.desk.stores import Deed, Stores
 from assay.desk.webhooks import Webhooks
@@ -80,7 +79,7 @@ def _enforce(stores: Stores, now: datetime) -> Enforced:
         records = stores.records.expire(now - timedelta(days=days.records_days), held)
         Promises(stores.database).expire(now - timedelta(days=days.records_days))
     Webhooks(stores.database).expire(now)
-    Pictures(stores.settings.paths.pictures).sweep(stores.records.existing, now)
+    stores.pictures.sweep(stores.records.existing, now)
     if days.kept_days:
         kept = stores.blobs.expire(now - timedelta(days=days.kept_days))
     if records or kept:

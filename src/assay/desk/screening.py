@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from assay.action.quarantine import Quarantine
-from assay.desk import feedback, retention, signatures
+from assay.desk import feedback, retention, signatures, stores
 from assay.desk.signatures import Shelf
 from assay.errors import QuarantineError, StoreError
 from assay.report.contract import flatten, to_json
@@ -23,6 +22,7 @@ from assay.store.records import Records
 from assay.types import Action, Screening
 
 if TYPE_CHECKING:
+    from assay.action.quarantine import Quarantine
     from assay.ingest.admission import Arrival
     from assay.settings import Settings
 
@@ -76,7 +76,7 @@ class Desk:
         desk = cls(settings, database, history, keep, None, dry_run)
         desk.shelf = Shelf(database, settings)
         if quarantine and not dry_run:
-            desk.quarantine = Quarantine(settings.paths.quarantine)
+            desk.quarantine = stores.quarantine(settings, database)
             note = desk.quarantine.keys.ensure(passphrase)
             desk.notes += [note] if note else []
             desk.notes += desk.quarantine.sweep()
@@ -154,7 +154,8 @@ class Desk:
         return dataclasses.replace(screening, quarantine_id=taken.quarantine_id)
 
     def _keep(self, screening: Screening, arrival: Arrival) -> None:
-        from assay.store.blobs import Blobs, place
+        from assay.objects import place
+        from assay.store.blobs import Blobs
 
         if screening.quarantine_id is None:
             Blobs(place(self.settings.store.media, self.settings.paths.media)).put_descriptor(

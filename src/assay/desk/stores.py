@@ -1,4 +1,4 @@
-"""All that is stored on this machine, opened together for people's work with it."""
+"""All that is stored, on this machine or where several share it, opened together for people's work with it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from assay.action.quarantine import Quarantine
+from assay.desk.pictures import Pictures
+from assay.objects import place
 from assay.report.contract import to_json
 from assay.store.audit import Audit
-from assay.store.blobs import Blobs, place
+from assay.store.blobs import Blobs
 from assay.store.database import Database
 from assay.store.judgements import Judgements
+from assay.store.locks import Locks
 from assay.store.records import Records
 from assay.store.waiting import Waiting
 
@@ -32,21 +35,23 @@ class Stores:
     blobs: Blobs
     quarantine: Quarantine
     waiting: Waiting
+    pictures: Pictures
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
         """Open the stores; nothing is made or read before it is needed."""
         database = Database(settings.database)
-        media, spool = (place(settings.store.media, p) for p in (settings.paths.media, settings.paths.spool))
+        paths, url = settings.paths, settings.store.media
         return cls(
             settings,
             database,
             Records(database, to_json),
             Judgements(database),
             Audit(database),
-            Blobs(media),
-            Quarantine(settings.paths.quarantine),
-            Waiting(spool),
+            Blobs(place(url, paths.media)),
+            quarantine(settings, database),
+            Waiting(place(url, paths.spool)),
+            Pictures(place(url, paths.pictures)),
         )
 
     def __enter__(self) -> Self:
@@ -54,6 +59,15 @@ class Stores:
 
     def __exit__(self, *_: object) -> None:
         self.database.close()
+
+
+def quarantine(settings: Settings, database: Database) -> Quarantine:
+    """Open the quarantine: in its folder, or in the bucket that all machines of this database share."""
+    folder, url = settings.paths.quarantine, settings.store.media
+    if not url:
+        return Quarantine(folder)
+    lock = Locks(database) if database.path is None else None  # with SQLite there is one machine
+    return Quarantine(folder, place=place(url, folder), lock=lock)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,9 +102,7 @@ class Worker:
             if e.code != "not_found":
                 raise
             screening = self._lost(job)
-        with self._stores.database.write() as connection:
-            self._jobs.finish(connection, claim)
-            self._intake.record(connection, screening)
+        self._intake.record(screening, lambda connection: self._jobs.finish(connection, claim))
         self._waiting.remove(job.id)
 
     def _screened(self, claim: Claim, descriptor: int) -> Screening:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Self
 
 from assay.desk import feedback, hunting, retention
 from assay.desk.intake import Intake
-from assay.desk.pictures import Pictures
 from assay.desk.reaper import Reaper
 from assay.desk.signatures import Shelf, note_matches
 from assay.desk.stores import Stores
@@ -77,7 +76,6 @@ class Engine:
         self.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         waiting = self.stores.waiting
         self.webhooks = Webhooks(self.stores.database, settings.api.webhook_inside)
-        self.pictures = Pictures(settings.paths.pictures)
         self.shelf = Shelf(self.stores.database, settings, tell=log.error)
         opened.callback(self.shelf.close)
         self.intake = Intake(
@@ -85,7 +83,7 @@ class Engine:
             waiting,
             put=self._put,
             rules=lambda: (self.settings.policy, self.calibration),
-            after=(self.webhooks.created, self.pictures.keep, self._note_matches, self._draw),
+            after=(self.webhooks.created, self._note_matches, self._draw),
             backlog=settings.serve.backlog,
             changed_at=self._signatures_changed_at,
         )

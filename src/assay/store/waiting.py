@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.errors import StoreError
+from assay.objects import chunks, objects
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
-
-CHUNK = 1 << 20
-PREFIX = "waiting/"
 
 
 class Waiting:
@@ -32,7 +30,7 @@ class Waiting:
 
     def __init__(self, place: Path | ObjectStore) -> None:
         self.folder = place if isinstance(place, Path) else None
-        self._place = place
+        self._objects = objects(place, "waiting")
 
     def put(self, job_id: str, descriptor: int) -> None:
         """Keep the bytes behind a descriptor under a job's id; they are on the disk when this returns.
@@ -46,9 +44,7 @@ class Waiting:
             if self.folder is not None:
                 self._write(_checked(job_id), descriptor)
             else:
-                import obstore
-
-                obstore.put(self._place, PREFIX + _checked(job_id), _chunks(descriptor))  # type: ignore[arg-type]
+                self._objects.put(_checked(job_id), chunks(descriptor))
 
     @contextmanager
     def open(self, job_id: str) -> Iterator[int]:
@@ -69,14 +65,11 @@ class Waiting:
 
     def remove(self, job_id: str) -> None:
         """Remove what waited; nothing happens if it is gone already."""
-        import obstore
-
         with _explained(self):
             if self.folder is not None:
                 (self.folder / _checked(job_id)).unlink(missing_ok=True)
-                return
-            with contextlib.suppress(FileNotFoundError):
-                obstore.delete(self._place, PREFIX + _checked(job_id))  # type: ignore[arg-type]
+            else:
+                self._objects.remove(_checked(job_id))
 
     def ids(self, older_than_s: float, now: float) -> list[str]:
         """Name what has been waiting for longer than so many seconds, half-written leftovers among it."""
@@ -84,12 +77,9 @@ class Waiting:
             return [name for name, at in self._listed() if now - at > older_than_s]
 
     def _listed(self) -> Iterator[tuple[str, float]]:
-        import obstore
-
         if self.folder is None:
-            for batch in obstore.list(self._place, prefix=PREFIX):  # type: ignore[arg-type]
-                for meta in batch:
-                    yield meta["path"].removeprefix(PREFIX), meta["last_modified"].timestamp()
+            for one in self._objects.listed():
+                yield one.path, one.stored_at.timestamp()
             return
         if not self.folder.is_dir():
             return
@@ -109,7 +99,7 @@ class Waiting:
             return
         target = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            for piece in _chunks(descriptor):
+            for piece in chunks(descriptor):
                 view = memoryview(piece)
                 while view:
                     view = view[os.write(target, view) :]
@@ -127,11 +117,12 @@ class Waiting:
         return os.open(self.folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def _fetched(self, name: str) -> int:
-        import obstore
-
         with tempfile.TemporaryFile() as file:
-            for piece in obstore.get(self._place, PREFIX + name).stream(min_chunk_size=CHUNK):  # type: ignore[arg-type]
-                file.write(piece)
+            try:
+                for piece in self._objects.pieces(name):
+                    file.write(piece)
+            except StoreError as e:
+                raise FileNotFoundError if e.code == "not_found" else e from e
             file.flush()
             return os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
 
@@ -144,13 +135,11 @@ class _explained:  # noqa: N801 - used like a function
         return
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        import obstore
-
         if isinstance(error, FileNotFoundError):
             raise StoreError("what waited is gone", code="not_found") from error
-        if isinstance(error, OSError | obstore.exceptions.BaseError):
+        if isinstance(error, OSError):
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
-            full = getattr(error, "errno", None) == 28 or "os error 28" in str(error)
+            full = getattr(error, "errno", None) == 28
             raise StoreError(
                 f"samples cannot wait in {self._name}: {text}",
                 code="store_full" if full else "store_media",
@@ -182,13 +171,6 @@ def _checked(job_id: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{32}(\.part)?", job_id):
         raise StoreError(f"{job_id!r} is not the id of a job", code="not_found")
     return job_id
-
-
-def _chunks(descriptor: int) -> Iterator[bytes]:
-    offset = 0
-    while piece := os.pread(descriptor, CHUNK, offset):
-        offset += len(piece)
-        yield piece
 
 
 def _sync(folder: Path) -> None:

@@ -18,7 +18,6 @@ import httpx
 import numpy as np
 
 from assay.desk.intake import Intake
-from assay.desk.pictures import Pictures
 from assay.desk.stores import Stores
 from assay.desk.webhooks import Webhooks
 from assay.desk.work import Worker
@@ -138,14 +137,13 @@ def gateway(
     with Stores.open(settings) as stores, ThreadPoolExecutor(2) as pool:
         waiting = Waiting(settings.paths.spool)
         webhooks = Webhooks(stores.database, settings.api.webhook_inside)
-        pictures = Pictures(settings.paths.pictures)
         workers: list[Worker] = []
         intake = Intake(
             stores,
             waiting,
             put=lambda job_id, _priority, _attempt: pool.submit(workers[0].work, job_id),
             rules=lambda: (settings.policy, "c1"),
-            after=(pictures.keep, webhooks.created),
+            after=(webhooks.created,),
             backlog=backlog,
         )
         workers.append(Worker(stores, waiting, intake, examiner, executor="test"))

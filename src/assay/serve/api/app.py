@@ -17,7 +17,6 @@ from starlette.responses import JSONResponse, Response
 
 from assay import __version__
 from assay.desk.courier import Courier
-from assay.desk.pictures import Pictures
 from assay.desk.webhooks import Webhooks
 from assay.errors import AssayError
 from assay.serve.api import history, packs, pictures, probes, progress, samples, subscriptions
@@ -56,7 +55,7 @@ def application(
     Parameters
     ----------
     intake
-        Takes the samples; its `after` must include `Webhooks.created` and `Pictures.keep` .
+        Takes the samples; its `after` must include `Webhooks.created`.
     counters
         What HTTP has done, in the numbers that every protocol has.
     protocols
@@ -78,7 +77,7 @@ def application(
         counters=counters,
         keys=Keys(stores.database),
         promises=Promises(stores.database),
-        pictures=Pictures(settings.paths.pictures),
+        pictures=stores.pictures,
         webhooks=webhooks,
         metrics=metrics,
         uploading=AtOnce(settings.api.uploads),
