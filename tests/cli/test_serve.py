@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -27,13 +28,30 @@ def place(tmp_path):
 
 
 @pytest.fixture
-def serving(place):
+def manager(place):
+    """A service manager's socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(str(place / "notify"))
+        s.settimeout(300)
+        yield s
+
+
+def told(manager, state):
+    """Wait for a state among the signs of life; what was said with it."""
+    while not (said := manager.recv(4096).decode()).startswith(state):
+        assert said == "WATCHDOG=1"
+    return said
+
+
+@pytest.fixture
+def serving(place, manager):
     """Start it on free ports; what it has said so far is read from its log."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("ASSAY_", "XDG_"))}
     command = [sys.executable, "-m", "assay", "serve", "--http", "127.0.0.1:0", "--icap", "", "-j", "1"]
     command += ["--clamd-socket", str(place / "clamd.sock"), "--clamd", "127.0.0.1:0"]
+    env = kept | {"HOME": str(place), "NOTIFY_SOCKET": str(place / "notify"), "WATCHDOG_USEC": "4000000"}
     with (place / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=kept | {"HOME": str(place)}, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
     try:
         yield process, (place / "log").read_text
     finally:
@@ -41,7 +59,7 @@ def serving(place):
         process.wait()
 
 
-def until(condition, process, within_s=90.0):
+def until(condition, process, within_s=300.0):
     end = time.monotonic() + within_s
     while not condition():
         assert process.poll() is None, "it ended"
@@ -50,9 +68,10 @@ def until(condition, process, within_s=90.0):
 
 
 @pytest.mark.slow
-def test_it_serves_reloads_and_ends_in_good_order(serving, place):
+def test_it_serves_reloads_and_ends_in_good_order(serving, place, manager):
     process, log = serving
     until(lambda: "Ready." in log(), process)
+    assert "STATUS=clamd 127.0.0.1:" in told(manager, "READY=1\n")
     port = int(re.search(r"clamd +127\.0\.0\.1:(\d+)", log())[1])
     client = clamd.ClamdNetworkSocket("127.0.0.1", port, timeout=60)
     assert client.ping() == "PONG"
@@ -63,13 +82,19 @@ def test_it_serves_reloads_and_ends_in_good_order(serving, place):
     settings = place / ".config" / "assay" / "assay.toml"
     settings.write_text("[policy]\nno_such_rule = 'reject'\n")
     process.send_signal(signal.SIGHUP)
-    until(lambda: "nothing was reloaded" in log(), process)
+    told(manager, "RELOADING=1\nMONOTONIC_USEC=")
+    assert "STATUS=nothing was reloaded: " in told(manager, "READY=1\n")
+    assert "nothing was reloaded" in log()
     assert client.ping() == "PONG"
     settings.write_text("[policy]\nknown_fake = 'reject'\n")
     process.send_signal(signal.SIGHUP)
-    until(lambda: '"message": "reloaded"' in log(), process)
+    told(manager, "RELOADING=1\nMONOTONIC_USEC=")
+    assert "STATUS=clamd 127.0.0.1:" in told(manager, "READY=1\n")
+    assert '"message": "reloaded"' in log()
     assert client.ping() == "PONG"
+    assert manager.recv(4096) == b"WATCHDOG=1"
     process.send_signal(signal.SIGTERM)
+    told(manager, "STOPPING=1\n")
     assert process.wait(60) == 0
     assert not (place / "clamd.sock").exists()
     assert "Traceback" not in log()

@@ -56,6 +56,8 @@ def serve(
     \b
     SIGTERM, SIGINT  take nothing more, finish what is under way, end; a second one ends at once
     SIGHUP           read settings, trust lists, signatures and calibration again
+
+    Under systemd it says when it is ready, reloading, stopping and alive (Type=notify).
     """
     named = {f"serve__{k}": v for k, v in given.items()}
     if folders:
@@ -101,13 +103,15 @@ async def _serve(engine: Engine) -> int:
         click.echo(f"Note: {warning}", err=True)
     click.echo("Ready.", err=True)
     try:
-        return await _wait(engine)
+        return await _wait(engine, ", ".join(f"{what} {where}" for what, where in gateway.listening.items()))
     finally:
         await gateway.stop()
 
 
-async def _wait(engine: Engine) -> int:
-    """Wait for the signal that ends it; SIGHUP reloads meanwhile."""
+async def _wait(engine: Engine, status: str = "working on what others admit") -> int:
+    """Tell that it is ready, and wait for the signal that ends it; SIGHUP reloads meanwhile."""
+    from assay.serve import systemd
+
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
     def end(number: int) -> None:
@@ -117,15 +121,23 @@ async def _wait(engine: Engine) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, number)
-    loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(_reload(engine)))
+    loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(_reload(engine, status)))
+    alive = loop.create_task(systemd.stay_alive())
+    systemd.notify(systemd.READY, status=status)
     await ended.wait()
+    systemd.notify(systemd.STOPPING, status="finishing what is under way")
+    alive.cancel()
     return 0
 
 
-async def _reload(engine: Engine) -> None:
+async def _reload(engine: Engine, status: str) -> None:
     from assay.errors import AssayError
+    from assay.serve import systemd
 
+    systemd.notify(systemd.reloading())
     try:
         await asyncio.to_thread(engine.reload)
     except AssayError as e:
         click.echo(f"assay: nothing was reloaded: {e.message}", err=True)
+        status = f"nothing was reloaded: {e.message}"
+    systemd.notify(systemd.READY, status=status)
