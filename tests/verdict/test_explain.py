@@ -8,7 +8,7 @@ import pytest
 
 from assay.types import Problem, Region, Segment, Status
 from assay.verdict.calibration import Context
-from assay.verdict.explain import explain_problem, strength
+from assay.verdict.explain import _either, explain_problem, strength
 from assay.verdict.fusion import fuse
 
 
@@ -44,6 +44,14 @@ def test_a_measured_fake_says_where_why_and_what_that_is_worth(tell, said):
     )
     assert "another JPEG grid" in text
     assert "n = 100" in text
+
+
+@pytest.mark.parametrize(
+    ("claims", "said"),
+    [([], ""), (["cut"], "cut"), (["cut", "pasted"], "cut or pasted"), (["a", "b", "c"], "a, b, or c")],
+)
+def test_a_trace_of_several_kinds_is_evidence_of_one_of_them(claims, said):
+    assert _either(claims) == said
 
 
 def test_a_known_fake_is_called_that(tell, said):

@@ -96,9 +96,15 @@ def _fake(verdict: Verdict) -> str:
     if Kind.KNOWN_FAKE in verdict.kinds:
         return "It is a known fake."
     word = strength(verdict.llr).capitalize()
-    what = " and ".join(CLAIMS[k] for k in verdict.kinds if k is not Kind.TAMPERED_CREDENTIAL)
+    what = _either([CLAIMS[k] for k in verdict.kinds if k is not Kind.TAMPERED_CREDENTIAL])
     declared = ", as it declares itself" if verdict.disclosed else ""
     return f"{word} evidence that it was {what or 'manipulated'}{declared}{_where(verdict)}."
+
+
+def _either(claims: Sequence[str]) -> str:
+    """Join claims with "or": a trace that several kinds leave is evidence of one of them."""
+    *first, last = claims or [""]
+    return f"{', '.join(first)}{',' * (len(first) > 1)} or {last}" if first else last
 
 
 def _strongest(told: Told, verdict: Verdict, sign: int) -> str:
