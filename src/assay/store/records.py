@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from assay.errors import StoreError
+from assay.store.record_rows import digest_row, dumped, finding_rows, print_rows, record_row
 from assay.store.tables import findings, fingerprints, records, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy.engine import Connection, Row
@@ -100,10 +101,10 @@ class Records:
         """Do as `add` does, in the caller's transaction."""
         flat = {s.sample.id: s for outer in screenings for s in _with_children(outer)}
         rows = [(self._encode(s), s) for s in flat.values()]
-        parents = [_record_row(document, s) for document, s in rows]
-        evidence = [row for document, _ in rows for row in _finding_rows(document)]
-        digests = [_digest_row(s.sample.id, s.sample.sha256) for _, s in rows if s.sample.sha256]
-        digests += [row for _, s in rows if s.traces for row in _print_rows(s.sample.id, s.traces.prints)]
+        parents = [record_row(document, s) for document, s in rows]
+        evidence = [row for document, _ in rows for row in finding_rows(document)]
+        digests = [digest_row(s.sample.id, s.sample.sha256) for _, s in rows if s.sample.sha256]
+        digests += [row for _, s in rows if s.traces for row in print_rows(s.sample.id, s.traces.prints)]
         if not rows:
             return
         for ids in _batches(list(flat)):
@@ -220,7 +221,7 @@ class Records:
             connection.execute(
                 records.update()
                 .where(records.c.id == row.id)
-                .values(quarantine_id=None, document=_dumped(document))
+                .values(quarantine_id=None, document=dumped(document))
             )
 
     def remove(self, *, sha256: str | None = None, source: str | None = None) -> Removed:
@@ -279,56 +280,6 @@ def _with_children(screening: Screening) -> Iterator[Screening]:
     yield screening
     for child in screening.children:
         yield from _with_children(child)
-
-
-def _record_row(document: JSON, screening: Screening) -> dict[str, Any]:
-    sample = screening.sample
-    columns = (
-        "media_type",
-        "status",
-        "label",
-        "llr",
-        "action",
-        "assay_version",
-        "calibration",
-        "policy_digest",
-    )
-    return {name: document[name] for name in columns} | {
-        "id": sample.id,
-        "sha256": sample.sha256,
-        "path": storable(screening.path),
-        "source": storable(sample.source),
-        "screened_at": screening.screened_at,
-        "parent_id": sample.parent,
-        "quarantine_id": screening.quarantine_id,
-        "quality": screening.quality,
-        "document": _dumped(document),
-    }
-
-
-def _finding_rows(document: JSON) -> list[dict[str, Any]]:
-    columns = ("detector", "version", "family", "outcome", "score", "llr")
-    return [
-        {name: evidence[name] for name in columns}
-        | {
-            "record_id": document["id"],
-            "position": n,
-            "codes": "".join(f" {storable(r['code'])}" for r in evidence["reasons"]) + " ",
-        }
-        for n, evidence in enumerate(document["evidence"])
-    ]
-
-
-def _digest_row(record_id: str, sha256: str) -> dict[str, Any]:
-    return {"record_id": record_id, "kind": "sha256", "position": 0, "value": bytes.fromhex(sha256)}
-
-
-def _print_rows(record_id: str, prints: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    return [{"record_id": record_id, "kind": k, "position": 0, "value": v} for k, v in prints.items()]
-
-
-def _dumped(document: JSON) -> str:
-    return json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
 def _record(row: Row[Any]) -> Record:
