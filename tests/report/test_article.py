@@ -37,6 +37,24 @@ def test_an_answer_that_changes_when_saved_again_is_told_with_its_range() -> Non
     assert "between -0.25 and +2.50 points, and the answer changes (saved again at 85)" in text
 
 
+def test_points_that_round_to_nothing_take_no_side() -> None:
+    text = told(made.screening(of=made.verdict(evidence=(made.evidence("faint", 0.004),))))
+    assert '<th scope="row">faint</th><td class="number aside" data-unit="">0</td>' in text
+    assert "<b>0 points</b> of evidence" in told(made.screening(of=made.verdict(-0.004)))
+
+
+def test_that_points_were_capped_is_said_where_they_do_not_add_up() -> None:
+    two = (made.evidence("one", 3.0), made.evidence("two", 2.5))
+    assert "need not add up" in told(made.screening(of=made.verdict(3.5, evidence=two)))
+    assert "need not add up" not in told(made.screening(of=made.verdict(5.5, evidence=two)))
+
+
+def test_a_number_keeps_its_per_cent_sign_on_its_line() -> None:
+    text = told(made.screening(of=made.verdict(summary="It is 97 % fake. In 0.0-1.5 % of others.")))
+    assert "It is 97\N{NO-BREAK SPACE}% fake." in text
+    assert "In 0.0-1.5\N{NO-BREAK SPACE}% of others." in text
+
+
 def test_evidence_stands_by_weight_and_what_broke_stands_last() -> None:
     broken = Evidence(
         "slow", 1, "f", Finding(Outcome.TIMED_OUT, reasons=(Reason("timed_out", "It took too long."),))

@@ -24,6 +24,7 @@ CLASSES = {
     "failed": "trouble",
 }
 OUTCOMES = {Outcome.FAILED: "failed", Outcome.TIMED_OUT: "ran out of time"}
+NOT_A_SUM = "The points need not add up to the total: like evidence counts up to a cap, and kinds of fake are weighed side by side."
 NO_PICTURE = (
     "No picture: it would make the report too large. Screen this sample alone for a report that shows it."
 )
@@ -58,13 +59,13 @@ def article(
     media = pictures.figure(shots, f"{identity}-p", text(name, 60)) if shots else ""
     if stripped:
         media = f'<p class="soft missing">{NO_PICTURE}</p>'
-    rows = (_evidence(verdict.evidence) if verdict and verdict.evidence else "") + _facts(s)
+    rows = (_evidence(verdict.evidence, verdict.llr) if verdict and verdict.evidence else "") + _facts(s)
     opened = " open" if any(shot.marks for shot in shots) else ""  # what is drawn is explained
     layout = "wide" if len(shots) > 1 else "" if media else "bare"
     return (
         f'<article class="{tone(s)}" id="{identity}"><header><span class="word">{html.escape(word(s))}</span>'
         f'<h3>{text(name, 160)}</h3><p class="place">{text(place, 200)}</p></header>'
-        f'<p class="lead">{text(first, SUMMARY)}</p>{f"<p>{text(rest, SUMMARY)}</p>" if rest else ""}'
+        f'<p class="lead">{_prose(first)}</p>{f"<p>{_prose(rest)}</p>" if rest else ""}'
         f'<div class="body {layout}">{media}<div class="told">'
         + (pictures.timeline(verdict.evidence, s.duration_s or 0.0) + _sureness(verdict) if verdict else "")
         + (f"<details{opened}><summary>Evidence and coverage</summary>{rows}</details>" if brief else rows)
@@ -75,6 +76,11 @@ def article(
 def text(raw: str, limit: int = SENTENCE) -> str:
     """Foreign text, fit for people and for HTML."""
     return html.escape(printable(raw, limit=limit))
+
+
+def _prose(raw: str) -> str:
+    """Sentences in which no number stands at the end of a line and its per cent sign on the next."""
+    return text(raw, SUMMARY).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def where(path: str) -> tuple[str, str]:
@@ -111,12 +117,12 @@ def _sureness(v: Verdict) -> str:
     )
     return (
         f'<section class="sure"><h4>How sure</h4>{pictures.gauge(v.llr, v.threshold)}'
-        f"<p><b>{v.llr:+.2f} points</b> of evidence, {threshold}. "
+        f"<p><b>{_points(v.llr)} points</b> of evidence, {threshold}. "
         f"Probability of being fake: <b>{_percent(v.probability)}</b>, if before it was {_percent(v.prior)}.</p></section>"
     )
 
 
-def _evidence(evidence: Sequence[Evidence]) -> str:
+def _evidence(evidence: Sequence[Evidence], total: float) -> str:
     spoke = [e for e in evidence if e.finding.outcome is not Outcome.NOT_APPLICABLE]
     silent = [e for e in evidence if e.finding.outcome is Outcome.NOT_APPLICABLE]
     spoke.sort(key=_weight)
@@ -124,6 +130,8 @@ def _evidence(evidence: Sequence[Evidence]) -> str:
     limit = max(100, min(SENTENCE, MOST_SAID // max(told, 1)))
     rows = "".join(_row(e, limit) for e in spoke[:MOST_ROWS])
     more = f'<p class="soft">{len(spoke) - MOST_ROWS} more: use --json.</p>' if len(spoke) > MOST_ROWS else ""
+    if abs(sum(e.llr or 0.0 for e in spoke) - total) >= 0.01 and any(e.llr for e in spoke):
+        more += f'<p class="soft">{NOT_A_SUM}</p>'
     why = "; ".join(
         f"{_name(e)} ({text(_plain(e), 160)})" if e.finding.reasons else _name(e) for e in silent[:MOST_ROWS]
     )
@@ -151,16 +159,20 @@ def _row(e: Evidence, limit: int) -> str:
     elif e.llr is None:
         points, side = "not counted", "aside"
     else:
-        points = f"{e.llr:+.2f}" if e.llr else "0"
-        side = "toward" if e.llr > 0 else "away" if e.llr < 0 else "aside"
+        points = _points(e.llr)
+        side = "aside" if points == "0" else "toward" if e.llr > 0 else "away"
     reasons = e.finding.reasons
     said = "".join(f"<li>{text(sentence(r.text), limit)}</li>" for r in reasons[:MOST_REASONS])
     if len(reasons) > MOST_REASONS:
         said += f"<li>{len(reasons) - MOST_REASONS} more reasons: use --json.</li>"
     return (
-        f'<tr><th scope="row">{_name(e)}</th><td class="number {side}" data-unit="{"points" if e.llr else ""}">{points}</td>'
+        f'<tr><th scope="row">{_name(e)}</th><td class="number {side}" data-unit="{"points" if points[0] in "+-" else ""}">{points}</td>'
         f"<td><ul>{said}</ul></td></tr>"
     )
+
+
+def _points(llr: float) -> str:
+    return f"{llr:+.2f}" if abs(llr) >= 0.005 else "0"
 
 
 def _name(e: Evidence) -> str:
