@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import BinaryIO, Self
 
 from assay import __version__
@@ -28,6 +27,7 @@ from assay.case import (
     strictest,
     unknown_type,
 )
+from assay.closing import Closing
 from assay.errors import AssayError, Failed, Refused, SampleError, Unsupported
 from assay.evidence.panel import Member, Panel
 from assay.examination.clip import examine_clip, examine_sound
@@ -66,7 +66,7 @@ def _unchanged(screening: Screening, _: Arrival | None) -> Screening:
     return screening
 
 
-class Screener:
+class Screener(Closing):
     """Screens samples on this machine. Keeps two pools of processes warm; use it as a context manager.
 
     Parameters
@@ -115,11 +115,6 @@ class Screener:
     def __enter__(self) -> Self:
         self._panel.open_first()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._panel.close()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from assay.closing import Closing
 from assay.media.jail.process import DECODER, EXAMINER, Zygote
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Zygotes:
+class Zygotes(Closing):
     """The decoders' and the examiners' zygote; whoever starts them closes them."""
 
     decoders: Zygote
@@ -33,11 +33,3 @@ class Zygotes:
         """End both with all their children, busy ones too."""
         self.decoders.close()
         self.examiners.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -6,9 +6,9 @@ import hashlib
 import os
 import stat
 import tempfile
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
+from assay.closing import Closing
 from assay.serve.exchange import Gap, Submission
 from assay.serve.threads import in_thread
 
@@ -34,7 +34,7 @@ def _nameless(folder: str) -> BinaryIO:
     return open(descriptor, "r+b", buffering=0)
 
 
-class Spool:
+class Spool(Closing):
     """One sample on its way. The file has no name and vanishes with its descriptors.
 
     Parameters
@@ -55,14 +55,6 @@ class Spool:
             self._file = _nameless(folder or tempfile.gettempdir())
         except OSError as e:
             raise SpoolError(f"no spool file can be made: {e.strerror}") from e
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._file.close()

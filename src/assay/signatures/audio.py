@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.closing import Closing
 from assay.errors import AssayError, Failed
 from assay.signatures import chromaprint
 from assay.signatures.chromaprint import Items
@@ -73,7 +73,7 @@ def audio_print(blocks: Iterable[Block]) -> AudioPrint | Reason:
         return printer.finish()
 
 
-class SoundPrinter:
+class SoundPrinter(Closing):
     """Fingerprints sound that comes window by window; close it, or use it as a context manager. Nothing is raised: what
     goes wrong is the reason that there is no fingerprint."""
 
@@ -113,12 +113,6 @@ class SoundPrinter:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _no_print(e: AssayError) -> Reason:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable
 from functools import cache
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.closing import Closing
 from assay.errors import AssayError, Failed
 
 NAMES = ("libchromaprint.so.1", "libchromaprint.1.dylib", "chromaprint.dll")
@@ -63,7 +63,7 @@ def raw_items(blocks: Iterable[NDArray[np.int16]], rate_hz: int) -> Items:
         return stream.finish()
 
 
-class Stream:
+class Stream(Closing):
     """One fingerprint in the making, for sound that comes piece by piece; close it, or use it as a context manager."""
 
     def __init__(self, rate_hz: int) -> None:
@@ -94,12 +94,6 @@ class Stream:
         if self._context:
             self._library.chromaprint_free(self._context)
             self._context = ctypes.c_void_p()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _fingerprint(library: ctypes.CDLL, context: ctypes.c_void_p) -> Items:

@@ -15,11 +15,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, inspect, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from assay.closing import Closing
 from assay.errors import StoreError
 from assay.store.tables import REVISION
 
@@ -64,7 +65,7 @@ class Upgrade:
     backup: Path | None
 
 
-class Database:
+class Database(Closing):
     """Transactions on one database; safe to share between threads.
 
     Parameters
@@ -88,12 +89,6 @@ class Database:
         self._engine: Engine | None = None
         self._usable = False  # its schema is there, and this program's
         self._lock = threading.RLock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         with self._lock:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from assay import errors
+from assay.closing import Closing
 from assay.errors import AssayError, Failed, JailError
 from assay.media.jail import denials
 from assay.media.jail.limits import NOBODY
@@ -43,7 +43,7 @@ class Usage:
     max_rss_bytes: int = 0
 
 
-class Zygote:
+class Zygote(Closing):
     """An interpreter that imported what children need, and forks them in milliseconds. Safe to use from any thread.
 
     It starts at once and in the background; the first `spawn` waits until it is ready. A zygote that was lost is
@@ -106,14 +106,6 @@ class Zygote:
             self._closed = True
             self._link.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _start(self) -> Link:
         start = {
             "prepare": self._prepare,
@@ -149,7 +141,7 @@ class Zygote:
             self._log(line)
 
 
-class Child:
+class Child(Closing):
     """One sandboxed process. For one thread at a time, but for `kill`; close it in the end, whatever happened."""
 
     def __init__(
@@ -258,14 +250,6 @@ class Child:
                     signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
                 self._usage = self._reap()
             return self._usage
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _send(self, message: JSON, fds: Sequence[int], timeout_s: float) -> None:
         try:
