@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import sqlalchemy as sa
 
+from assay.desk import columns
 from assay.errors import AssayError, StoreError
 from assay.report.contract import flatten
+from assay.signatures import pdq
 from assay.signatures.entries import About, Fingerprint, PackError, PictureCode, Signature, decoded, encoded
 from assay.signatures.library import Known, Library, State
 from assay.signatures.pdq import ImagePrint
@@ -128,16 +130,25 @@ def loaded(database: Database, settings: Settings) -> Library:
         return Library()
     store = Signatures(database)
     serial, changed_at = store.edition()
-    return Library(known(database, settings), serial=serial, published_at=changed_at)
+    long = columns.long_lists(store)
+    suspended = {(t.listed, t.id) for t in store.tallies(suspended=True)}
+    packed = [columns.packed(store, settings, name, suspended) for name in long]
+    but = [(name, pdq.FORMAT) for name in long]
+    return Library(known(database, settings, but=but), serial=serial, published_at=changed_at, packed=packed)
 
 
-def known(database: Database, settings: Settings, listed: str | None = None) -> Iterator[Known]:
-    """Yield every signature of every list, or of one, with its state; what matched too much is suspended."""
+def known(
+    database: Database, settings: Settings, listed: str | None = None, *, but: Sequence[tuple[str, str]] = ()
+) -> Iterator[Known]:
+    """Yield every signature of every list, or of one, with its state; what matched too much is suspended.
+
+    Those of a list of the database and a format in `but` are left out.
+    """
     from assay.desk.packs import installed
 
     store = Signatures(database)
     suspended = {(t.listed, t.id) for t in store.tallies(suspended=True)}
-    for one in _stored(store, listed):
+    for one in _stored(store, listed, but):
         yield replace(one, state="suspended") if one.name in suspended else one
     for pack in store.packs():
         if listed is None or pack.name == listed:
@@ -234,8 +245,8 @@ def _too_often(connection: Connection, tally: Tally, settings: Settings) -> bool
     return tally.matches > settings.signatures.match_rate * max(1, int(screened))
 
 
-def _stored(store: Signatures, listed: str | None) -> Iterator[Known]:
-    for row in store.rows(listed):
+def _stored(store: Signatures, listed: str | None, but: Sequence[tuple[str, str]]) -> Iterator[Known]:
+    for row in store.rows(listed, but=but):
         try:
             yield Known(row.listed, decoded(row.line.encode()), cast("State", row.state))
         except PackError as e:

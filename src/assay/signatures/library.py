@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -21,6 +21,7 @@ from assay.signatures.video import VideoMatch, VideoPrint
 State = Literal["active", "shadow", "suspended", "withdrawn"]
 STATES: tuple[State, ...] = ("active", "shadow", "suspended", "withdrawn")
 CLIPS = 8  # stored clips that are compared frame by frame, those with most votes
+FETCHED = 32  # signatures of one packed list that are told of one picture, the nearest
 VOTES = 2  # of an index' hits, without which a clip is not compared
 
 
@@ -55,6 +56,14 @@ class PictureMatch:
     orientation: int  # of the asked picture, as EXIF counts, in which it is near
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """The pictures of one long list: codes alone, their signatures fetched when one is near."""
+
+    codes: Codes  # (N, 4); may be a file that is mapped
+    fetch: Callable[[int], Iterable[Known]]  # what stands at a position: every signature of that code
+
+
 class Library:
     """Known fakes and originals; lookups are safe from any thread."""
 
@@ -64,6 +73,7 @@ class Library:
         *,
         serial: int = 0,
         published_at: datetime = datetime(2026, 1, 1, tzinfo=UTC),
+        packed: Sequence[Packed] = (),
     ) -> None:
         """Sort signatures by what they are of; those suspended or withdrawn are left out.
 
@@ -73,6 +83,8 @@ class Library:
             Rises with every change of what is in force.
         published_at : datetime
             Of the newest change. Aware.
+        packed : sequence of Packed
+            Long lists of pictures, beside those in `known`.
         """
         self.serial = serial
         self.published_at = published_at
@@ -81,7 +93,9 @@ class Library:
             parts.take(one)
         self._digests: Mapping[str, Known] = parts.digests
         self._pictures = parts.pictures
-        self._picture_index = HammingIndex(_stacked(parts.codes))
+        self._packed = tuple(packed)
+        self._ends = np.cumsum([len(parts.codes), *(len(p.codes) for p in packed)])
+        self._picture_index = HammingIndex(_stacked([*parts.codes, *(p.codes for p in packed)]))
         self._clips, self._clip_prints = parts.clips, parts.clip_prints
         self._frames = HammingIndex(_stacked([p.codes[:, 0] for p in parts.clip_prints]))
         lengths = [len(p.times_s) for p in parts.clip_prints]
@@ -91,7 +105,7 @@ class Library:
         self._recordings = Recordings(list(enumerate(parts.sound_prints))) if parts.sounds else None
 
     def __len__(self) -> int:
-        return len(self._digests) + len(self._pictures) + len(self._clips) + len(self._sounds)
+        return len(self._digests) + len(self._picture_index) + len(self._clips) + len(self._sounds)
 
     @property
     def nbytes(self) -> int:
@@ -118,12 +132,30 @@ class Library:
         return self._digests.get(sha256)
 
     def near_picture(self, asked: ImagePrint) -> list[PictureMatch]:
-        """Known pictures within 31 bits in any orientation, the nearest first, each once."""
-        best: dict[int, PictureMatch] = {}
-        hits = self._picture_index.search(asked.codes)
-        for hit in sorted(hits, key=lambda h: (h.distance, h.query, h.key)):
-            best.setdefault(hit.key, PictureMatch(self._pictures[hit.key], hit.distance, hit.query + 1))
+        """Known pictures within 31 bits in any orientation, the nearest first, each once.
+
+        Of a list that is packed the nearest `FETCHED` are told, since each is fetched from the store.
+        """
+        found = self._picture_index.found(asked.codes)
+        found = found[np.lexsort((found[:, 2], found[:, 0], found[:, 1]))]
+        _, firsts = np.unique(found[:, 2], return_index=True)  # of each key its nearest
+        found = found[np.sort(firsts)]
+        sources = np.searchsorted(self._ends, found[:, 2], side="right")
+        told = np.concatenate(
+            [np.flatnonzero(sources == s)[: FETCHED if s else None] for s in range(len(self._ends))]
+        )
+        best: dict[tuple[str, str], PictureMatch] = {}
+        for at in np.sort(told).tolist():
+            query, distance, key = found[at].tolist()
+            for one in self._known(int(sources[at]), key):
+                best.setdefault(one.name, PictureMatch(one, distance, query + 1))
         return list(best.values())
+
+    def _known(self, source: int, key: int) -> Iterable[Known]:
+        if not source:
+            return (self._pictures[key],)
+        fetched = self._packed[source - 1].fetch(key - int(self._ends[source - 1]))
+        return [one for one in fetched if one.state in ("active", "shadow")]
 
     def near_clip(self, asked: VideoPrint) -> list[tuple[Known, VideoMatch]]:
         """Known clips that a clip is a part of, or holds; most agreeing frames first."""

@@ -76,16 +76,45 @@ class Signatures:
             row = connection.execute(query).first()
         return (0, FIRST) if row is None else (row.serial, row.changed_at)
 
-    def rows(self, listed: str | None = None, *, states: Sequence[str] = ()) -> Iterator[StoredSignature]:
-        """Yield signatures by list and id."""
+    def rows(
+        self, listed: str | None = None, *, states: Sequence[str] = (), but: Iterable[tuple[str, str]] = ()
+    ) -> Iterator[StoredSignature]:
+        """Yield signatures by list and id, without those of a list and a format in `but`."""
         query = sa.select(signatures).order_by(signatures.c.list, signatures.c.id)
         if listed is not None:
             query = query.where(signatures.c.list == listed)
         if states:
             query = query.where(signatures.c.state.in_(states))
+        for name, kind in but:
+            query = query.where(~((signatures.c.list == name) & (signatures.c.format == kind)))
         with self.database.read() as connection:
             for row in connection.execution_options(yield_per=1000).execute(query):
                 yield _signature(row)
+
+    def texts(
+        self, listed: str, kind: str, *, first: str = "", before: str | None = None
+    ) -> Iterator[tuple[str, str, str]]:
+        """Yield id, state and text of a list's signatures of one format by id, from the id `first` on, up to `before`."""
+        c = signatures.c
+        query = sa.select(c.id, c.state, c.line).where(c.list == listed, c.format == kind, c.id >= first)
+        if before is not None:
+            query = query.where(c.id < before)
+        with self.database.read() as connection:
+            for row in connection.execution_options(yield_per=10_000).execute(query.order_by(c.id)):
+                yield row[0], row[1], row[2]
+
+    def sizes(self, kind: str) -> dict[str, int]:
+        """How many signatures of one format each list has, whatever their state."""
+        query = sa.select(signatures.c.list, sa.func.count()).where(signatures.c.format == kind)
+        with self.database.read() as connection:
+            return {row[0]: int(row[1]) for row in connection.execute(query.group_by(signatures.c.list))}
+
+    def serial_of(self, listed: str) -> int:
+        """The serial of the newest change of one list; 0: it was never changed."""
+        changes = signature_changes.c
+        query = sa.select(sa.func.max(changes.serial)).where(changes.list == listed)
+        with self.database.read() as connection:
+            return int(connection.execute(query).scalar() or 0)
 
     def counts(self) -> dict[tuple[str, str], int]:
         """How many signatures each list has in each state."""
