@@ -89,7 +89,7 @@ def take(decoders: Zygote, arrival: Arrival, limits: Limits) -> Taken:
 
 
 def _picture(worker: Decoder) -> tuple[ImagePrint | Reason, NDArray[np.uint8]]:
-    with worker.image() as packed:
+    with worker.pixels() as packed:
         view = expect(Image, packed.view, read_arena(packed.arena_fd, packed.used))
         return pdq.image_print(view), np.array(view.upright)
 

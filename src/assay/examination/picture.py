@@ -14,11 +14,13 @@ from assay.verdict import stability
 def examine_picture(opened: Opened, screen: ScreenMember) -> None:
     """Look the picture up among what is known, then ask the detectors; a known fake needs no detector."""
     case = opened.case
-    with opened.worker.image() as packed:
-        case.note(packed)
-        case.tracer.picture(packed)
+    with opened.worker.pixels() as first:
+        case.note(first)
+        case.tracer.picture(first)
         if case.tracer.is_decided:
             return
+        packed = opened.worker.completed(first)
+        case.warnings += [str(w) for w in packed.answer["warnings"]]
         more = int(packed.answer["frames"]) > 1
         names = opened.readers("Image")
         opened.collect(opened.examine(packed, names), only)

@@ -63,8 +63,25 @@ class Decoder:
 
     @contextmanager
     def image(self) -> Iterator[Packed]:
+        """Decode a picture; the view is valid within the block."""
         with Arena(IMAGE_ARENA) as arena:
-            yield self._packed(self._ask({"op": "image"}, arena), arena)
+            yield self._packed(self._ask({"op": "image"}, arena.fd), arena)
+
+    @contextmanager
+    def pixels(self) -> Iterator[Packed]:
+        """The same without a JPEG's coefficients: `completed` adds them, for who needs them after all."""
+        with Arena(IMAGE_ARENA) as arena:
+            yield self._packed(self._ask({"op": "image", "planes": False}, arena.fd), arena)
+
+    def completed(self, packed: Packed) -> Packed:
+        """What `pixels` gave, with the coefficients; its answer's warnings are those that came with them."""
+        if not packed.answer.get("pending"):
+            return Packed(packed.view, packed.arena_fd, packed.used, packed.answer | {"warnings": []})
+        answer = self._ask({"op": "planes", "used": packed.used}, packed.arena_fd)
+        view = packed.view | {"planes": answer["planes"]}
+        return Packed(
+            view, packed.arena_fd, int(answer["used"]), packed.answer | {"warnings": answer["warnings"]}
+        )
 
     def open(self, what: str, **arguments: Any) -> JSON:
         """Open the "video" or "audio" of the sample and say what is planned."""
@@ -74,7 +91,7 @@ class Decoder:
         """Yield one window after the other, each valid until the next; at the end what the decoder says of coverage."""
         while True:
             with Arena(WINDOW_ARENA) as arena:
-                answer = self._ask({"op": "window"}, arena)
+                answer = self._ask({"op": "window"}, arena.fd)
                 if answer.get("end"):
                     yield dict(answer.get("coverage", {})) | {"warnings": answer.get("warnings", [])}
                     return
@@ -85,7 +102,7 @@ class Decoder:
         self._ask({"op": "unpack", "media_type": media_type})
         while True:
             with Arena(MEMBER_ARENA) as arena:
-                answer = self._ask({"op": "member"}, arena)
+                answer = self._ask({"op": "member"}, arena.fd)
                 if answer.get("end"):
                     return
                 used = int(answer["used"])
@@ -98,11 +115,11 @@ class Decoder:
     def _packed(self, answer: JSON, arena: Arena) -> Packed:
         return Packed(answer["view"], arena.fd, int(answer["used"]), answer)
 
-    def _ask(self, message: JSON, arena: Arena | None = None) -> JSON:
+    def _ask(self, message: JSON, arena_fd: int | None = None) -> JSON:
         fds = [] if self._given else [self._descriptor]
         self._given = True
-        if arena is not None:
-            fds.append(arena.fd)
+        if arena_fd is not None:
+            fds.append(arena_fd)
         timeout_s = float(self._limits["decode_s"])
         return self._child.call(message | {"limits": self._limits}, fds, timeout_s=timeout_s)
 

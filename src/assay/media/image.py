@@ -53,6 +53,7 @@ class Decoded:
     view: Image
     warnings: tuple[str, ...] = ()
     frames: int = 1  # of an animated picture; the view is the first
+    pending: bool = False  # a JPEG's coefficients were put off: `read_planes` reads them
 
 
 @cache
@@ -67,7 +68,7 @@ def plug_in() -> None:
     PIL.PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20  # ComfyUI's workflows outgrow the default of 1 MiB
 
 
-def read_image(file: BinaryIO, limits: Mapping[str, float]) -> Decoded:
+def read_image(file: BinaryIO, limits: Mapping[str, float], *, planes: bool = True) -> Decoded:
     """Decode one picture.
 
     Parameters
@@ -76,6 +77,9 @@ def read_image(file: BinaryIO, limits: Mapping[str, float]) -> Decoded:
         The sample, seekable.
     limits : mapping
         ``pixels``: how many are decoded at most.
+    planes : bool
+        False: put off a JPEG's coefficients, which what only looks at pixels does without. Those of a damaged file are
+        read all the same, since they may say that it holds no picture.
 
     Raises
     ------
@@ -97,14 +101,23 @@ def read_image(file: BinaryIO, limits: Mapping[str, float]) -> Decoded:
     coded, alpha = pixels.as_rgb(picture, notes)
     size = picture.size
     del picture  # frees its pixels before the coefficients need memory
-    planes = _planes(file, size, notes, damaged=damaged) if kind in ("JPEG", "MPO") else ()
+    is_jpeg = kind in ("JPEG", "MPO")
+    pending = is_jpeg and not planes and not damaged
+    read = _planes(file, size, notes, damaged=damaged) if is_jpeg and not pending else ()
     if damaged and _is_flat(coded):
         raise _broken_off()
     view = Image(
-        coded=coded, orientation=orientation, alpha=alpha, planes=planes,
+        coded=coded, orientation=orientation, alpha=alpha, planes=read,
         media_type=FORMATS[kind], bit_depth=depth, icc=icc,
     )  # fmt: skip
-    return Decoded(view, tuple(dict.fromkeys(notes)), frames)
+    return Decoded(view, tuple(dict.fromkeys(notes)), frames, pending)
+
+
+def read_planes(file: BinaryIO, size: tuple[int, int]) -> tuple[tuple[JpegPlane, ...], tuple[str, ...]]:
+    """Read the coefficients that `read_image` put off: of an undamaged JPEG of `size` (width, height). With warnings."""
+    notes: list[str] = []
+    planes = _planes(file, size, notes, damaged=False)
+    return planes, tuple(dict.fromkeys(notes))
 
 
 def opened(file: BinaryIO, limits: Mapping[str, float], notes: list[str]) -> Pillow.Image:
@@ -133,7 +146,9 @@ def opened(file: BinaryIO, limits: Mapping[str, float], notes: list[str]) -> Pil
 def preview(coded: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """Make the small upright picture for reviewers, shape (h, w, 3), at most 480 pixels long."""
     small = Pillow.fromarray(coded)
-    small.thumbnail((PREVIEW, PREVIEW), Pillow.Resampling.BICUBIC, reducing_gap=2.0)
+    small.thumbnail(
+        (PREVIEW, PREVIEW), Pillow.Resampling.BICUBIC, reducing_gap=1.0
+    )  # whole steps first: a third of the time
     return np.ascontiguousarray(upright(np.asarray(small), orientation))
 
 

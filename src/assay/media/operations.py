@@ -34,6 +34,7 @@ class Opened:
         self.file: BinaryIO = os.fdopen(descriptor, "rb")
         self.reader: Reader | None = None
         self.members: Iterator[Member] = iter(())
+        self.pending: tuple[int, int] | None = None  # size of a JPEG whose coefficients were put off
 
 
 Operation = Callable[[Opened, "Mapping[str, Any]", "ArenaWriter | None"], "Iterator[JSON]"]
@@ -110,18 +111,35 @@ def _triage(opened: Opened, message: Mapping[str, Any], _arena: ArenaWriter | No
 
 
 def _image(opened: Opened, message: Mapping[str, Any], arena: ArenaWriter | None) -> Iterator[JSON]:
+    """Decode a picture; with ``planes`` false a JPEG's coefficients may be ``pending``, for `_planes`."""
     from assay.media.image import preview, read_image
 
     room = _needed(arena)
-    decoded = read_image(opened.file, message["limits"])
+    decoded = read_image(opened.file, message["limits"], planes=bool(message.get("planes", True)))
+    height, width = decoded.view.coded.shape[:2]
+    opened.pending = (width, height) if decoded.pending else None
     small = preview(decoded.view.coded, decoded.view.orientation)
     answer = {
         "view": pack(decoded.view, room),
         "preview": pack(small, room),
         "warnings": list(decoded.warnings),
         "frames": decoded.frames,
+        "pending": decoded.pending,
     }
     yield answer | {"used": room.used}
+
+
+def _planes(opened: Opened, message: Mapping[str, Any], arena: ArenaWriter | None) -> Iterator[JSON]:
+    """Read the coefficients that were put off into the arena that holds the pixels, behind what is ``used`` of it."""
+    from assay.media.image import read_planes
+
+    room = _needed(arena)
+    if opened.pending is None:
+        raise AssayError("no coefficients were put off", code="nothing_opened")
+    planes, warnings = read_planes(opened.file, opened.pending)
+    opened.pending = None
+    room.used = int(message["used"])
+    yield {"planes": pack(planes, room), "warnings": list(warnings), "used": room.used}
 
 
 def _video(opened: Opened, message: Mapping[str, Any], _arena: ArenaWriter | None) -> Iterator[JSON]:
@@ -191,6 +209,7 @@ class _Arrayless:
 OPERATIONS: dict[str, Operation] = {
     "triage": _triage,
     "image": _image,
+    "planes": _planes,
     "video": _video,
     "audio": _audio,
     "window": _window,

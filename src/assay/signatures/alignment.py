@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.signatures.descent import brightness, normal_equations
+
 cv2.setNumThreads(1)  # whoever calls it from a pool has threads enough
 
 Luma = NDArray[np.float32]
@@ -88,18 +90,14 @@ def align(candidate: Luma, reference: Luma, mask: NDArray[np.bool_] | None = Non
 
 def _descended(candidate: Luma, reference: Luma, believed: Luma, affine: Affine) -> Affine:
     """Improve a map between pictures of one size; coordinates run from -1 to 1 along the longer side."""
-    x, y = _grid(reference.shape)
     unit = 2 / max(reference.shape)
+    normal, right = np.empty((6, 6)), np.empty(6)
     for _ in range(STEPS):
         warped, inside = _warped(candidate, affine)
         gain, offset, weights = _brightness(warped, reference, believed * inside)
-        gx, gy = np.gradient(warped, axis=1) / unit, np.gradient(warped, axis=0) / unit
-        columns = np.stack([gx * x, gx * y, gx, gy * x, gy * y, gy], axis=-1).reshape(-1, 6)
-        residual = (gain * reference + offset - warped).reshape(-1)
-        weighted = columns * weights.reshape(-1, 1)
-        normal = (weighted.T @ columns).astype(np.float64)
+        normal_equations(warped, reference, weights, gain, offset, unit, normal, right)
         normal += np.eye(6) * (_RIDGE * np.trace(normal) + 1e-9)
-        step = np.linalg.solve(normal, (weighted.T @ residual).astype(np.float64)).reshape(2, 3)
+        step = np.linalg.solve(normal, right).reshape(2, 3)
         affine = np.asarray(affine + step, np.float64)
         if np.abs(step).max() < _STILL * unit:
             break
@@ -107,20 +105,9 @@ def _descended(candidate: Luma, reference: Luma, believed: Luma, affine: Affine)
 
 
 def _brightness(warped: Luma, reference: Luma, weights: Luma) -> tuple[float, float, Luma]:
-    """Fit warped = gain * reference + offset by weighted least squares, thrice, dropping what does not fit."""
-    gain, offset, kept = 1.0, 0.0, weights
-    for _ in range(3):
-        total = float(kept.sum()) + 1e-9
-        mr, mw = float((kept * reference).sum()) / total, float((kept * warped).sum()) / total
-        spread = float((kept * (reference - mr) ** 2).sum()) / total
-        slope = float((kept * (reference - mr) * (warped - mw)).sum()) / total / max(spread, 1e-6)
-        gain = min(4.0, max(0.25, slope)) if spread > FLOOR**2 else 1.0
-        offset = mw - gain * mr
-        residual = np.abs(warped - gain * reference - offset)
-        among = residual[weights > 0.5]
-        deviation = max(FLOOR, 1.4826 * float(np.median(among)) if among.size else 0.0)
-        near = np.clip(1 - (residual / np.float32(_CUT * deviation)) ** 2, 0, 1)
-        kept = np.asarray(weights * near**2, np.float32)
+    """How both pictures' brightness hangs together, and the weights of what fits (`descent.brightness`)."""
+    kept = np.empty(weights.shape, np.float32)
+    gain, offset = brightness(warped, reference, weights, FLOOR, _CUT, kept)
     return gain, offset, kept
 
 
@@ -141,13 +128,6 @@ def _in_pixels(affine: Affine, width: int, height: int) -> Affine:
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     turn = affine[:, :2]
     return np.column_stack([turn, centre - turn @ centre + affine[:, 2] / unit])
-
-
-def _grid(shape: tuple[int, ...]) -> tuple[Luma, Luma]:
-    height, width = shape
-    unit = 2 / max(height, width)
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    return (x - (width - 1) / 2) * unit, (y - (height - 1) / 2) * unit
 
 
 def _correlation(a: Luma, b: Luma, weights: Luma) -> float:

@@ -257,8 +257,8 @@ def _changed(frame: Alignment, reference: Luma) -> tuple[Box, ...]:
     gap = _mean(gap)
     smooth = _smooth(reference)
     contrast = _mean(np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)) / 8)
-    weight = contrast + float(np.median(contrast)) + np.float32(0.5)
-    usual = float(np.median((gap / weight)[there]))
+    weight = contrast + _median(contrast) + np.float32(0.5)
+    usual = _median((gap / weight)[there])
     strong = there & (gap > STRONG * usual * weight) & (gap > LEVELS)
     return _boxes(strong)
 
@@ -270,7 +270,10 @@ def _gap(frame: Alignment, reference: Luma) -> Luma:
     no change of content.
     """
     own = frame.gain * frame.warped + frame.offset
-    low, high = (float(v) for v in np.nanpercentile(own, (0.1, 99.9)))
+    there = np.sort(
+        own[~np.isnan(own)]
+    )  # sorting is compiled for the processor's vectors, percentiles are not
+    low, high = (float(there[round(share * (there.size - 1))]) for share in (0.001, 0.999))
     expected = np.clip(frame.gain * reference + frame.offset, low, high)
     gap = np.where(np.isnan(own), 0, np.clip(own, low, high) - expected).astype(np.float32)
     return _smooth(gap) / np.float32(frame.gain)
@@ -288,6 +291,11 @@ def _boxes(strong: NDArray[np.bool_]) -> tuple[Box, ...]:
 
 def _smooth(luma: Luma) -> Luma:
     return np.asarray(cv2.GaussianBlur(luma, (0, 0), 1.2), np.float32)
+
+
+def _median(values: Luma) -> float:
+    """The lower of both medians; sorting takes half as long as `numpy.median`."""
+    return float(np.sort(values, axis=None)[(values.size - 1) // 2]) if values.size else 0.0
 
 
 def _mean(luma: NDArray[np.floating]) -> Luma:

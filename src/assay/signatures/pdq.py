@@ -165,17 +165,25 @@ def _across(
     """Sample the luma of each row in 64 places, as it stands and mirrored: (H, W, 3) to (2, H, 64)."""
     height, width, span = rgb.shape[0], rgb.shape[1], weights.shape[2]
     out = np.empty((2, height, 64))
-    luma = np.empty(width)
-    for y in range(height):
-        for x in range(width):
-            luma[x] = 0.299 * rgb[y, x, 0] + 0.587 * rgb[y, x, 1] + 0.114 * rgb[y, x, 2]
+    luma = np.empty((4, width))
+    for top in range(0, height, 4):
+        # Four rows side by side: each sum keeps its order, none waits for another. The last rows may be done twice.
+        y = min(top, height - 4)
+        for r in range(4):
+            row, grey = rgb[y + r], luma[r]
+            for x in range(width):
+                grey[x] = 0.299 * row[x, 0] + 0.587 * row[x, 1] + 0.114 * row[x, 2]
         for side in range(2):
             for k in range(64):
-                total = 0.0
+                a = b = c = d = 0.0
                 start = starts[side, k]
                 for n in range(span):
-                    total += weights[side, k, n] * luma[start + n]
-                out[side, y, k] = total
+                    weight = weights[side, k, n]
+                    a += weight * luma[0, start + n]
+                    b += weight * luma[1, start + n]
+                    c += weight * luma[2, start + n]
+                    d += weight * luma[3, start + n]
+                out[side, y, k], out[side, y + 1, k], out[side, y + 2, k], out[side, y + 3, k] = a, b, c, d
     return out
 
 
