@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from servers import postgresql, s3  # noqa: F401 - fixtures for all
+
 # Who starts the tests in the background, or by nohup, has these ignored, and children inherit that.
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:

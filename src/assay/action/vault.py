@@ -23,7 +23,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -315,7 +315,7 @@ class Vault:
         own = Vault(self.folder)
         moved = 0
         for holding in own.holdings():
-            with self.locked(holding.id):
+            with self._lock(f"quarantine {holding.id}") if self._lock else nullcontext():
                 listed = sorted(
                     own.objects.listed(f"vault/{holding.id}"), key=lambda s: s.path.endswith(".json")
                 )

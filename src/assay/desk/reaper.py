@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from assay.errors import StoreError
-from assay.store.jobs import Jobs
+from assay.store.jobs import Jobs, Priority
 
 if TYPE_CHECKING:
     from assay.desk.stores import Stores
@@ -63,14 +63,19 @@ class Reaper:
             self._thread.join()
 
     def reap(self) -> int:
-        """Queue again what is overdue; returns how many jobs that were."""
+        """Queue again what is overdue; returns how many jobs that were.
+
+        What a worker had begun goes to the front: it has waited for its turn already.
+        """
         dead = [name for name in self._jobs.executors() if self._is_dead(name)]
         if dead:
             self._jobs.expire(dead)
         overdue = self._jobs.overdue()
-        attempt = int(time.time()) // 60  # one entry a minute, whoever reaps: a queue knows each entry once
+        minute = int(time.time()) // 60
         for job in overdue:
-            self._put(job.id, int(job.priority), attempt)
+            # One entry a minute and attempt, whoever reaps: a queue knows each entry once.
+            attempt = job.attempts << 32 | minute
+            self._put(job.id, int(Priority.INLINE if job.attempts else job.priority), attempt)
         return len(overdue)
 
     def sweep(self, now: datetime | None = None) -> int:
