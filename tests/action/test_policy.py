@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assay.action.policy import decide, effective
@@ -65,6 +65,7 @@ def test_a_problem_has_its_rule(code, status, action, rule):
     assert (decision.action, decision.rule) == (action, rule)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 @given(
     st.sampled_from(Label),
     st.sets(st.sampled_from(Kind)),
