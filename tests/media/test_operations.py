@@ -128,6 +128,35 @@ def test_a_picture_crosses_as_a_view_with_its_preview(decoder, kind):
         assert answer["frames"] == 1
 
 
+@pytest.mark.parametrize("kind", ["jpeg", "progressive", "cmyk", "png"])
+def test_coefficients_that_were_put_off_are_those_of_reading_all_at_once(decoder, kind):
+    with decoder(PICTURES[kind]) as worker, Arena(64 << 20) as arena:
+        (answer,) = worker.ask({"op": "image"}, arena)
+        whole = expect(Image, answer["view"], arena.view(answer["used"]))
+        pixels = whole.coded.copy()
+        planes = [p.coefficients.copy() for p in whole.planes]
+    with decoder(PICTURES[kind]) as worker, Arena(64 << 20) as arena:
+        (first,) = worker.ask({"op": "image", "planes": False}, arena)
+        assert first["pending"] == bool(planes)
+        assert first["view"]["planes"] == []
+        used = first["used"]
+        view = dict(first["view"])
+        if planes:
+            (then,) = worker.ask({"op": "planes", "used": used}, arena)
+            view["planes"], used = then["planes"], then["used"]
+        seen = expect(Image, view, arena.view(used))
+        assert (seen.coded == pixels).all()
+        assert len(seen.planes) == len(planes)
+        assert all((a.coefficients == b).all() for a, b in zip(seen.planes, planes, strict=True))
+
+
+def test_coefficients_that_were_not_put_off_cannot_be_asked_for(decoder):
+    with decoder(PICTURES["png"]) as worker, Arena(64 << 20) as arena:
+        worker.ask({"op": "image"}, arena)
+        with pytest.raises(AssayError, match="no coefficients were put off"):
+            worker.ask({"op": "planes", "used": 0}, arena)
+
+
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF"])
 def test_later_frames_of_an_animation_are_members(decoder, kind):
     frames = [images.flat(40, 30, value=20 * n) for n in range(5)]
