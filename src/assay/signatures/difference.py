@@ -270,9 +270,7 @@ def _gap(frame: Alignment, reference: Luma) -> Luma:
     no change of content.
     """
     own = frame.gain * frame.warped + frame.offset
-    there = np.sort(
-        own[~np.isnan(own)]
-    )  # sorting is compiled for the processor's vectors, percentiles are not
+    there = np.sort(own[~np.isnan(own)])
     low, high = (float(there[round(share * (there.size - 1))]) for share in (0.001, 0.999))
     expected = np.clip(frame.gain * reference + frame.offset, low, high)
     gap = np.where(np.isnan(own), 0, np.clip(own, low, high) - expected).astype(np.float32)
@@ -294,7 +292,7 @@ def _smooth(luma: Luma) -> Luma:
 
 
 def _median(values: Luma) -> float:
-    """The lower of both medians; sorting takes half as long as `numpy.median`."""
+    """The lower of both medians, by sorting."""
     return float(np.sort(values, axis=None)[(values.size - 1) // 2]) if values.size else 0.0
 
 
