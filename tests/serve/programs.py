@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -35,10 +36,17 @@ def sample(n: int) -> bytes:
 
 
 class Program:
-    """One `assay` process that is started again whenever it was killed."""
+    """One `assay` process that is started again whenever it was killed.
 
-    def __init__(self, place: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+    `host` makes it one of another machine, as far as host names tell and this system lets a test choose them.
+    """
+
+    def __init__(
+        self, place: Path, *arguments: str, env: dict[str, str] | None = None, host: str = ""
+    ) -> None:
+        place.mkdir(exist_ok=True)
         self.arguments = arguments
+        self.host = host if host and _hosts() else ""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("ASSAY_", "XDG_"))}
         self.environment = kept | {"HOME": str(place)} | (env or {})
         self.log = (place / f"{arguments[0]}-{len(list(place.iterdir()))}.log").open("ab")
@@ -46,6 +54,8 @@ class Program:
 
     def _started(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "assay", *self.arguments]
+        if self.host:
+            command = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', self.host, *command]
         return subprocess.Popen(command, env=self.environment, stdout=self.log, stderr=self.log)
 
     def kill(self) -> None:
@@ -62,6 +72,15 @@ class Program:
         finally:
             self.log.close()
         return code
+
+
+@cache
+def _hosts() -> bool:
+    """May a process here have a host name of its own?"""
+    with contextlib.suppress(OSError):
+        asked = ["unshare", "--uts", "hostname", "elsewhere"]
+        return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+    return False
 
 
 def furnished(home: Path) -> Path:
