@@ -113,9 +113,7 @@ def test_a_decision_near_its_threshold_is_asked_again_of_saved_copies(
 ) -> None:
     forged = _pasted()
     # This test is about being asked again, not about where the shipped thresholds lie.
-    monkeypatch.setattr(
-        "assay.verdict.calibration.split_conformal", lambda *_: Threshold(1.0, 200, (0.0, 0.02))
-    )
+    monkeypatch.setattr("assay.verdict.groups.conformal", lambda *_: Threshold(1.0, 200, (0.0, 0.02)))
     monkeypatch.setattr("assay.verdict.stability.NEAR", -1.0)  # nothing is near
     assert screener.screen_bytes(forged, "pasted.png").verdict.stability is None
     monkeypatch.setattr("assay.verdict.stability.NEAR", 100.0)

@@ -20,7 +20,6 @@ from assay.errors import AssayError
 from assay.types import Kind
 from assay.verdict import calibration as tables
 from assay.verdict.calibration import Context
-from assay.verdict.conformal import split_conformal
 
 CONTEXT = Context(media_family="image", size_px=(800, 600))
 FAST = 8  # bootstrap samples
@@ -115,7 +114,7 @@ def test_the_fitted_maps_come_close_to_the_truth(scores, tmp_path):
         assert known.llr_of_score("learned_image", 4, score, CONTEXT) == pytest.approx(score - 0.5, abs=0.5)
     assert known.llr_of_score("learned_image", 3, 0.5, CONTEXT) is None, "another version is another detector"
     group = known.group(CONTEXT, ["learned_image"])
-    assert (len(group.bona_fide), len(group.fakes[Kind.FULL_SYNTHESIS])) == (120, 120)
+    assert (group.sources, len(group.fakes[Kind.FULL_SYNTHESIS])) == (120, 120)
     cell = fitted["detectors"]["learned_image"]["cells"][0]
     assert 0.5 < cell["cllr"] < 0.95
     assert cell["cllr_90"][0] < cell["cllr"] < cell["cllr_90"][1]
@@ -127,7 +126,7 @@ def test_thresholds_of_any_panel_keep_to_the_budget_on_new_sources(tmp_path):
     known = loaded(tmp_path, fitted_from(stored(tmp_path / "a.parquet", made(600))))
     new = made(4000, seed=77)
     for panel in (("learned_image",), ("jpeg_grid",), ("jpeg_grid", "learned_image")):
-        threshold = split_conformal(known.group(CONTEXT, panel).bona_fide, 0.05)
+        threshold = known.threshold(CONTEXT, panel, 0.05)
         reached = {False: {}, True: {}}
         for r in new:
             if any(r["scores"][d] is None for d in panel):
@@ -135,8 +134,8 @@ def test_thresholds_of_any_panel_keep_to_the_budget_on_new_sources(tmp_path):
             llrs = {d: known.llr_of_score(d, {"learned_image": 4, "jpeg_grid": 2}[d], r["scores"][d], CONTEXT) for d in panel}  # fmt: skip
             over = tables.panel_llr(llrs, "image", known) >= threshold.value
             side = reached[r["label"] == "fake"]
-            side[r["source"]] = side.get(r["source"], False) or over
-        alarms, found = (np.mean(list(reached[side].values())) for side in (False, True))
+            side.setdefault(r["source"], []).append(over)
+        alarms, found = (np.mean([np.mean(own) for own in reached[side].values()]) for side in (False, True))
         assert alarms <= threshold.false_alarms[1] + 0.02, panel
         assert found > 2 * alarms, panel
 
@@ -300,18 +299,13 @@ def test_a_detector_that_is_blind_to_half_of_all_fakes_can_say_little_against_on
     panel=st.sets(st.integers(0, 2), min_size=1),
 )
 @budget(deadline=None)
-def test_what_is_left_out_of_a_pool_could_never_have_decided(llrs, panel):
+def test_fakes_that_are_left_out_of_a_pool_could_never_have_been_drawn(llrs, panel):
     columns = sorted(panel)
-
-    def highest(rows):
-        spoke = rows[~np.isnan(rows[:, columns]).any(axis=1)][:, columns]
-        return spoke.sum(axis=1).max() if len(spoke) else None
 
     def first(rows):
         spoke = rows[~np.isnan(rows[:, columns]).any(axis=1)][:, columns]
         return spoke[0].tolist() if len(spoke) else None
 
-    assert highest(llrs[groups.undominated(llrs)]) == highest(llrs)
     assert first(llrs[groups.earliest(llrs)]) == first(llrs)
 
 

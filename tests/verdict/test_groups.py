@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from assay.types import Kind
-from assay.verdict.conformal import split_conformal
 from assay.verdict.groups import ENOUGH, read_pool
 
 FAMILIES = {"ghost": "jpeg", "grid": "jpeg", "learned": "learned", "face": "face"}
@@ -22,11 +21,12 @@ def pool_of(bona_fide, fakes=None, detectors=tuple(FAMILIES)):
     return read_pool({"detectors": detectors, "bona_fide": bona_fide, "fakes": fakes or {}}, CARDS)
 
 
-def test_a_source_counts_once_by_its_highest_rendition():
+def test_a_rendition_counts_by_its_share_of_its_source():
     pool = pool_of([[0, 0, 10, 20, 30, None], [0, 0, 100, -50, 30, None], [1, 0, 0, 0, 0, None]])
     group = pool.group(["ghost", "learned"], 0, CAPS, SHARES)
-    assert group.bona_fide == pytest.approx((0.0, 1.3))
-    assert pool.group(["ghost", "grid"], 0, CAPS, SHARES).bona_fide == pytest.approx((0.0, 0.5))
+    assert group.bona_fide == pytest.approx((0.0, 0.4, 1.3))
+    assert (group.worth, group.sources) == ((1.0, 0.5, 0.5), 2)
+    assert pool.group(["ghost", "grid"], 0, CAPS, SHARES).bona_fide == pytest.approx((0.0, 0.3, 0.5))
 
 
 def test_a_fake_source_counts_by_one_rendition_that_was_drawn():
@@ -57,7 +57,7 @@ def test_like_is_compared_with_like_where_sources_suffice():
 def test_a_detector_that_was_rarely_heard_is_taken_at_its_highest():
     rows = [[n, 0, None, 10, 20, 150 if n == 3 else -50 if n < 30 else None] for n in range(150)]
     group = pool_of(rows).group(["face", "grid", "learned"], 0, CAPS, SHARES)
-    assert (len(group.bona_fide), group.assumed) == (150, ("face",))
+    assert (group.sources, group.assumed) == (150, ("face",))
     assert group.bona_fide == pytest.approx((1.8,) * 150)
     assert pool_of(rows).group(["grid", "learned"], 0, CAPS, SHARES).assumed == ()
 
@@ -65,8 +65,8 @@ def test_a_detector_that_was_rarely_heard_is_taken_at_its_highest():
 def test_without_sources_enough_the_group_says_how_few_there_are():
     rows = [[n, 0, None, 10, 20, None] for n in range(40)]
     group = pool_of(rows).group(["grid"], 0, CAPS, SHARES)
-    assert len(group.bona_fide) == 40
-    assert split_conformal(group.bona_fide, 0.01) is None
+    assert group.sources == 40
+    assert group.threshold(0.01) is None
     assert pool_of(rows).group(["face"], 0, CAPS, SHARES).bona_fide == ()
 
 
@@ -100,7 +100,7 @@ def total(row):
 
 
 def test_false_alarms_keep_to_the_budget_whoever_speaks():
-    """Over many draws, the share of new sources of which any rendition of a panel reaches that panel's threshold."""
+    """Over many draws, the share of new renditions that reach the threshold of the panel that spoke on them."""
     rng = np.random.default_rng(5)
     budget, seen, alarms = 0.05, {}, {}
     for _ in range(10):
@@ -110,7 +110,7 @@ def test_false_alarms_keep_to_the_budget_whoever_speaks():
             key = (spoken(row), row[1])
             if key not in limits:
                 group = pool.group(key[0], key[1], CAPS, SHARES)
-                limits[key] = split_conformal(group.bona_fide, budget)
+                limits[key] = group.threshold(budget)
             seen[key] = seen.get(key, 0) + 1
             alarms[key] = alarms.get(key, 0) + (total(row) >= limits[key].value)
     assert len(seen) == 6
@@ -125,8 +125,8 @@ def test_false_alarms_keep_to_the_budget_whoever_speaks():
 def test_more_detectors_never_bring_more_sources():
     pool = pool_of(sources(np.random.default_rng(2), 30))
     for panel in itertools.combinations(FAMILIES, 2):
-        both = len(pool.group(panel, 0, CAPS, SHARES).bona_fide)
-        assert both <= min(len(pool.group([d], 0, CAPS, SHARES).bona_fide) for d in panel)
+        both = pool.group(panel, 0, CAPS, SHARES).sources
+        assert both <= min(pool.group([d], 0, CAPS, SHARES).sources for d in panel)
 
 
 def test_a_lookup_is_quick_with_a_dozen_detectors():

@@ -1,4 +1,4 @@
-"""Pools of calibration sources: LLRs of every rendition, stripped of those that can never decide a threshold."""
+"""Pools of calibration sources: LLRs of every bona fide rendition, and of those of fakes that some panel draws."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def pools(rows: Sequence[Row], llrs: Floats, detectors: Sequence[str]) -> dict[s
 
 
 def _entries(rows: Sequence[Row], llrs: Floats, chosen: Sequence[int], *, fake: bool) -> list[Entry]:
-    """Keep, of every source and range of quality, the renditions that some panel may need."""
+    """Keep the renditions of every source and range of quality; of fakes those that some panel may need."""
     by_place: dict[tuple[str, int], list[int]] = {}
     for i in sorted(chosen, key=lambda i: _shuffled(rows[i].name)):
         quality = rows[i].context.quality or 0
@@ -68,8 +68,7 @@ def _entries(rows: Sequence[Row], llrs: Floats, chosen: Sequence[int], *, fake: 
     number = {source: n for n, source in enumerate(sorted({s for s, _ in by_place}))}
     kept = []
     for own in by_place.values():
-        needed = (earliest if fake else undominated)(llrs[own])
-        kept += [i for i, yes in zip(own, needed.tolist(), strict=True) if yes]
+        kept += [own[k] for k in np.flatnonzero(earliest(llrs[own])).tolist()] if fake else own
     kept.sort(key=lambda i: (number[rows[i].source], _shuffled(rows[i].name)))
     to_grid = math.floor if fake else math.ceil
     return [
@@ -77,25 +76,6 @@ def _entries(rows: Sequence[Row], llrs: Floats, chosen: Sequence[int], *, fake: 
         + [None if math.isnan(v) else to_grid(round(v * SCALE, 6)) for v in llrs[i].tolist()]
         for i in kept
     ]
-
-
-def undominated(llrs: Floats) -> Flags:
-    """Mark the renditions of one bona fide source of which some panel may give the highest sum.
-
-    One on which another's detectors all spoke, too, and each at least as high, never does: sums cut to caps rise with
-    every term.
-
-    Parameters
-    ----------
-    llrs : ndarray of float64, shape (R, D)
-        NaN where a detector did not speak.
-    """
-    filled = np.where(np.isnan(llrs), -np.inf, llrs)
-    covers = (filled[:, None, :] >= filled[None, :, :]).all(axis=2)  # [a, b]: a is as good as b everywhere
-    same = covers & covers.T
-    later = np.tri(len(llrs), k=-1, dtype=bool).T  # of equal ones the first stays
-    beaten = (covers & (~same | later)).any(axis=0)
-    return np.logical_not(beaten)
 
 
 def earliest(llrs: Floats) -> Flags:

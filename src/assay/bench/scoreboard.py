@@ -22,7 +22,6 @@ from assay.bench.table import interval_text
 from assay.types import Kind
 from assay.verdict import calibration as tables
 from assay.verdict.calibration import Calibration, pool_name
-from assay.verdict.conformal import split_conformal
 from assay.verdict.groups import Pool, read_pool
 from assay.verdict.mixture import mixed
 
@@ -91,7 +90,7 @@ def _limit(
         return None
     caps = {f: known.cap(f) for f in pool.families}
     group = pool.group(panel, r.context.quality or 0, caps, known.shares[r.context.media_family])
-    threshold = None if group is None else split_conformal(group.bona_fide, budget)
+    threshold = None if group is None else group.threshold(budget)
     return None if threshold is None else threshold.value
 
 

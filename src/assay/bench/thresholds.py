@@ -9,7 +9,7 @@ import numpy as np
 
 from assay.types import Kind
 from assay.verdict.calibration import Calibration, Context
-from assay.verdict.conformal import Threshold, split_conformal, wilson
+from assay.verdict.conformal import Threshold, wilson
 from assay.verdict.groups import STRATA, UNSPOKEN, Pool
 
 LEAST = 20  # bona fide sources from which a panel is listed
@@ -66,11 +66,11 @@ def table(known: Calibration, budgets: Sequence[float]) -> Iterator[Line]:
             if group is None:
                 continue
             for budget in budgets:
-                limit = split_conformal(group.bona_fide, budget)
+                limit = group.threshold(budget)
                 found = {} if limit is None else {
                     kind: (sum(x >= limit.value for x in llrs), len(llrs)) for kind, llrs in group.fakes.items() if llrs
                 }  # fmt: skip
-                yield Line(family, size, qualities, panel, budget, len(group.bona_fide), limit, found)
+                yield Line(family, size, qualities, panel, budget, group.sources, limit, found)
 
 
 def occurring(pool: Pool) -> list[tuple[tuple[str, ...], tuple[int, int]]]:

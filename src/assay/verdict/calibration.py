@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from assay.errors import ConfigError
 from assay.types import JSON, Kind
-from assay.verdict.conformal import Threshold, split_conformal
+from assay.verdict.conformal import Threshold
 from assay.verdict.groups import Group, Pool, read_pool
 from assay.verdict.mixture import Shares, by_kind, mixed
 
@@ -138,7 +138,7 @@ class Calibration:
     def threshold(self, context: Context, panel: Iterable[str], budget: float) -> Threshold | None:
         """Set the group's threshold at the false-alarm budget; None where its sources are too few."""
         group = self.group(context, panel)
-        return None if group is None else split_conformal(group.bona_fide, budget)
+        return None if group is None else group.threshold(budget)
 
 
 def pool_name(media_family: str, size_bin: str | None) -> str:

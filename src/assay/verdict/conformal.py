@@ -25,33 +25,45 @@ def sources_needed(budget: float) -> int:
     return math.ceil(1 / budget - 1e-9) - 1
 
 
-def split_conformal(bona_fide: Sequence[float], budget: float) -> Threshold | None:
-    """Set a threshold that at most a share `budget` of new bona fide sources reaches, on average.
+def conformal(bona_fide: Sequence[float], worth: Sequence[float], budget: float) -> Threshold | None:
+    """Set a threshold that a medium from a new bona fide source reaches with probability `budget` at most, on average.
 
     Parameters
     ----------
     bona_fide : sequence of float
-        One score per source, in nats, exchangeable with the sources to come and unused in training.
+        Scores in nats, one or more of each source; sources exchangeable with those to come and unused in training.
+    worth : sequence of float
+        Of each score: 1 / how many its source has, so that every source weighs 1.
     budget : float
         Tolerated false-alarm rate, 0 < budget < 1.
 
     Returns
     -------
     threshold : Threshold or None
-        Just above the k-th smallest score, k = ceil((n + 1)(1 - budget)), and never under `FLOOR`. None where n is too small for any threshold to keep the promise.
+        The lowest that no more than (n + 1) budget - 1 of the n sources reach, each by the share of its scores, and never
+        under `FLOOR`. None where n is too small for any threshold to keep the promise.
 
     References
     ----------
-    V. Vovk, A. Gammerman, G. Shafer, "Algorithmic learning in a random world", 2005, ch. 2; the realised rate of the
-    k-th order statistic follows Beta(n + 1 - k, k) for scores without ties, and ties only lower it.
+    Y. Lee, R. Barber, R. Willett, "Distribution-free inference with hierarchical data", 2023 (arXiv:2306.06342): a score
+    drawn from each source would do, and the mean over all draws keeps the promise, too. Of one score a source it is split conformal
+    prediction (V. Vovk, A. Gammerman, G. Shafer, "Algorithmic learning in a random world", 2005, ch. 2), whose realised
+    rate follows Beta(n + 1 - k, k) for scores without ties; shares of sources are rounded up to whole ones for it.
     """
-    n = len(bona_fide)
+    n = round(math.fsum(worth))
     if n < sources_needed(budget):
         return None
-    rank = n + 1 - math.floor((n + 1) * budget + 1e-9)
-    value = max(math.nextafter(sorted(bona_fide)[rank - 1], math.inf), FLOOR)
-    reached = sum(score >= value for score in bona_fide)
-    return Threshold(value, n, beta_range(reached + 1, n - reached))
+    allowed = (n + 1) * budget - 1 + 1e-9
+    value, reached = -math.inf, 0.0
+    for score, share in sorted(zip(bona_fide, worth, strict=True), reverse=True):
+        reached += share
+        if reached > allowed:
+            value = math.nextafter(score, math.inf)
+            break
+    value = max(value, FLOOR)
+    over = math.fsum(share for score, share in zip(bona_fide, worth, strict=True) if score >= value)
+    whole = min(n - 1, math.ceil(over - 1e-9))
+    return Threshold(value, n, beta_range(whole + 1, n - whole))
 
 
 @functools.cache

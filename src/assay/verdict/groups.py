@@ -8,6 +8,7 @@ docs/decisions/0006-thresholds-for-any-panel.md says what that promises.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.types import Kind
+from assay.verdict.conformal import Threshold, conformal
 from assay.verdict.mixture import Shares, mixed
 
 STRATA = ((0, 0), (1, 84), (85, 100))  # JPEG qualities that leave alike traces; 0: no JPEG, or unknown
@@ -29,12 +31,22 @@ Mask = NDArray[np.bool_]
 class Group:
     """Fused scores of calibration sources that are like one sample, by the detectors that spoke on it."""
 
-    bona_fide: tuple[float, ...]  # nats, one per source, rising
+    bona_fide: tuple[float, ...]  # nats, one per rendition, rising
+    worth: tuple[float, ...]  # of each of them: 1 / how many its source has
     fakes: Mapping[Kind, tuple[float, ...]]  # nats, one per source and kind, rising
     qualities: tuple[int, int] = (0, 100)  # JPEG qualities of the renditions compared with
     assumed: tuple[
         str, ...
     ] = ()  # too rarely heard: taken at the highest that they said of a bona fide source
+
+    @property
+    def sources(self) -> int:
+        """How many bona fide sources there are."""
+        return round(math.fsum(self.worth))
+
+    def threshold(self, budget: float) -> Threshold | None:
+        """The score that a new bona fide medium like these reaches with probability `budget` at most."""
+        return conformal(self.bona_fide, self.worth, budget)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +95,7 @@ class Pool:
         Returns
         -------
         group : Group or None
-            Each bona fide source by its highest rendition, each fake one by its first (their order is drawn by name).
+            Each bona fide source by all of its renditions, each fake one by its first (their order is drawn by name).
             None where a detector of the panel is not in the pool.
         """
         if not panel or not set(panel) <= set(self.detectors):
@@ -95,15 +107,15 @@ class Pool:
         highest = {c: int(self.bona_fide.llrs[:, c].max()) for c in assumed}
         weights = caps, shares
         bona_fide = self._fused(self.bona_fide, chosen, columns, highest, weights)
-        owner = self.bona_fide.source[chosen]
+        _, owner, often = np.unique(self.bona_fide.source[chosen], return_inverse=True, return_counts=True)
         fakes = {}
         for kind, side in self.fakes.items():
             seen = side.within(qualities) & _spoke(side, columns)
             fused = self._fused(side, seen, columns, {}, weights)
             fakes[kind] = _plain(fused[_starts(side.source[seen])])
-        starts = _starts(owner)
-        tops = np.maximum.reduceat(bona_fide, starts) if len(starts) else bona_fide
-        return Group(_plain(tops), fakes, qualities, tuple(self.detectors[c] for c in assumed))
+        rising = np.argsort(bona_fide, kind="stable")
+        worth = tuple((1.0 / often[owner])[rising].tolist())
+        return Group(_plain(bona_fide), worth, fakes, qualities, tuple(self.detectors[c] for c in assumed))
 
     def _alike(self, columns: Sequence[int], quality: int) -> tuple[list[int], tuple[int, int]]:
         """Choose whom to compare with by who spoke on what, never by what was said: the promise rests on that."""
