@@ -45,6 +45,8 @@ def s3():
         "AWS_REGION": "us-east-1",
         "AWS_ALLOW_HTTP": "true",
     }
+    # What it stores belongs to this process, not to one server.
+    assert httpx.post(f"http://{host}:{port}/moto-api/reset").status_code == 200
     assert httpx.put(f"http://{host}:{port}/media").status_code == 200
     try:
         yield credentials

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 from abc import ABC, abstractmethod
@@ -278,11 +279,15 @@ class Bucket(Objects):
         return 0
 
     def name(self, path: str = "") -> str:
-        config = getattr(self._store, "config", {})
-        where = "/".join(
-            part for part in (config.get("bucket"), getattr(self._store, "prefix", None)) if part
+        # What a store says of itself: S3Store(bucket="media", prefix="assay"); its `config` fails for some.
+        said = dict(re.findall(r'(bucket|prefix)="([^"]*)"', repr(self._store)))
+        parts = (
+            said.get("bucket") or str(self._store),
+            said.get("prefix", "").strip("/"),
+            self._prefix,
+            path,
         )
-        return "/".join(part for part in (where or str(self._store), self._prefix, path) if part)
+        return "/".join(part for part in parts if part)
 
 
 def objects(place: Path | ObjectStore, prefix: str) -> Objects:

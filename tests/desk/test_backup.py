@@ -14,7 +14,7 @@ from assay.desk import quarantine as desk
 from assay.desk.backup import CONFIGURATION, MANIFEST, _safe, backup, restore
 from assay.desk.stores import Stores
 from assay.errors import StoreError
-from assay.settings import Paths
+from assay.settings import Paths, Store
 
 
 @pytest.fixture
@@ -25,6 +25,8 @@ def filled(stores, settings, taken, tmp_path):
     (settings.paths.quarantine / "keys" / "identity.age").write_bytes(b"age-encryption.org/v1 protected")
     settings.paths.trust.mkdir()
     (settings.paths.trust / "list.pem").write_text("certificates")
+    (settings.paths.pictures / "r1").mkdir(parents=True)
+    (settings.paths.pictures / "r1" / "index.json").write_text("[]")
     (tmp_path / "assay.toml").write_text("prior = 0.3\n")
     return replace(settings, paths=replace(settings.paths, config=(tmp_path / "assay.toml",)))
 
@@ -45,6 +47,7 @@ def test_everything_comes_back_elsewhere_and_can_be_released(filled, elsewhere, 
     assert (back.aside, back.files) == (None, done.files)
     assert (back.configuration / "0-assay.toml").read_text() == "prior = 0.3\n"
     assert (elsewhere.paths.trust / "list.pem").read_text() == "certificates"
+    assert (elsewhere.paths.pictures / "r1" / "index.json").read_text() == "[]"
     with Stores.open(elsewhere) as stores:
         assert stores.records.count() == 1
         assert stores.audit.verify().faults == ()
@@ -71,6 +74,14 @@ def test_an_identity_without_a_passphrase_stays_out(filled, tmp_path):
     done = backup(filled, tmp_path / "b.tar")
     assert "left out" in done.notes[0]
     assert b"AGE-SECRET" not in (tmp_path / "b.tar").read_bytes()
+
+
+def test_what_lies_on_servers_is_said_to_be_missing(filled, tmp_path):
+    assert backup(filled, tmp_path / "own.tar").notes == ()
+    served = Store(database="postgresql://db/assay", media="s3://bucket/assay")
+    records, media = backup(replace(filled, store=served), tmp_path / "b.tar").notes
+    assert "pg_dump" in records
+    assert "s3://bucket/assay" in media
 
 
 def test_a_backup_while_others_write_is_consistent(filled, stores, screening, elsewhere, tmp_path):

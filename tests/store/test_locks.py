@@ -1,15 +1,19 @@
-"""Locks between machines, on PostgreSQL."""
+"""Locks between machines, on PostgreSQL, and what becomes of those of a machine that stands still."""
 
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 
 from assay.errors import StoreError
+from assay.store import database as database_module
 from assay.store import locks as module
 from assay.store.database import Database
 from assay.store.locks import Locks
+from assay.store.tables import chores
 
 pytestmark = pytest.mark.slow
 
@@ -56,3 +60,17 @@ def test_who_waits_gets_it_when_it_is_free_and_a_lost_connection_frees_it(locks)
             )
         with other("a", alone=True) as free:
             assert free
+
+
+def test_a_writer_that_stands_still_loses_its_rows_to_others(postgresql, monkeypatch):
+    monkeypatch.setattr(database_module, "IDLE_S", 1)
+    with Database(postgresql) as one, Database(postgresql) as other:
+        with one.write() as connection:
+            connection.execute(chores.insert().values(name="a", done_at=datetime.now(UTC)))
+        with pytest.raises(StoreError), one.write() as frozen:
+            frozen.execute(chores.update().values(name="mine"))
+            with other.write() as connection:  # waits for the row until the frozen one is given up
+                connection.execute(chores.update().values(name="theirs"))
+            frozen.execute(chores.update().values(name="mine"))
+        with other.read() as connection:
+            assert connection.execute(sa.select(chores.c.name)).scalar() == "theirs"

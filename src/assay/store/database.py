@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
 BUSY_TIMEOUT_S = 10
+IDLE_S = 20  # within a transaction that writes, on a database server; less than a lease
 PRAGMAS = (
     f"busy_timeout={BUSY_TIMEOUT_S * 1000}",
     "journal_mode=WAL",
@@ -106,6 +107,9 @@ class Database(Closing):
     def write(self) -> Iterator[Connection]:
         """Open a transaction; committed and synced at the end, rolled back by any error. Keep it short."""
         with self._explained(), self._ready().begin() as connection:
+            if self.path is None and connection.dialect.name == "postgresql":
+                # A machine that freezes in the middle must not keep others from its rows for ever.
+                connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_S}s'")
             yield connection
 
     def status(self) -> SchemaStatus:
