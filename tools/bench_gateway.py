@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import io
 import os
 import shutil
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from assay import config
@@ -111,8 +113,13 @@ class Served:
 def jpeg(seed: int, quality: int = 90) -> bytes:
     """One picture of a megapixel, another one for each seed."""
     made = io.BytesIO()
-    Image.fromarray(images.scene(*MEGAPIXEL, seed=seed)).save(made, "JPEG", quality=quality)
+    Image.fromarray(_scene(seed)).save(made, "JPEG", quality=quality)
     return made.getvalue()
+
+
+@functools.lru_cache(maxsize=1)  # the same scene is saved some hundred times for the known fingerprint
+def _scene(seed: int) -> NDArray[np.uint8]:
+    return images.scene(*MEGAPIXEL, seed=seed)
 
 
 async def ask(socket: Path, content: bytes) -> str:
