@@ -37,6 +37,7 @@ from assay.examination.opened import Opened
 from assay.examination.picture import examine_picture
 from assay.ingest.admission import Arrival, Found, admit_bytes, admit_path, admit_stream, walk
 from assay.ingest.budget import Budget
+from assay.media.compiled import compile_all
 from assay.media.decoder import Decoder, decoder
 from assay.media.decoder import Member as Carried
 from assay.media.identify import declared_type, family_of, identify, lies
@@ -111,14 +112,19 @@ class Screener(Closing):
             detector_s=settings.limits.detector_s,
             memory_bytes=settings.limits.examiner_bytes,
         )
+        # This process waits for the first examiner meanwhile, and needs kernels for the first fingerprint.
+        self._warming = threading.Thread(target=compile_all, name="kernels")
 
     def __enter__(self) -> Self:
+        self._warming.start()
         self._panel.open_first()
         return self
 
     def close(self) -> None:
         self._panel.close()
         self._zygotes.close()
+        if self._warming.ident is not None:
+            self._warming.join()
 
     def reconfigure(self, settings: Settings, trust: dict[str, str]) -> None:
         """Judge by other settings from the next sample on; the pools of processes stay as they are."""

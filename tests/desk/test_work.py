@@ -344,6 +344,43 @@ def test_whoever_waits_is_woken_by_the_verdict(house):
     assert house.intake._listeners == {}
 
 
+def test_a_sample_whose_client_gave_up_is_passed_by_one_whose_client_waits(house):
+    abandoned = house.submit(b"abandoned", priority=Priority.INLINE)
+    asyncio.run(house.intake.wait(abandoned.id, 0.05))
+    assert house.intake.job(abandoned.id).priority is Priority.DEEP
+    fresh = house.submit(b"fresh", priority=Priority.INLINE)
+    worker = house.worker()
+    for turn in house.put:
+        worker.work(turn[0])
+    assert house.pipeline.seen == [b"fresh", b"abandoned"]
+    assert [house.intake.job(j.id).state for j in (fresh, abandoned)] == [State.DONE] * 2
+
+
+def test_a_client_who_comes_back_is_urgent_again(house):
+    first = house.submit(priority=Priority.INLINE)
+    asyncio.run(house.intake.wait(first.id, 0.0))
+    again = house.submit(priority=Priority.INLINE)
+    assert again.id == first.id
+    assert house.intake.job(first.id).priority is Priority.INLINE
+
+
+def test_as_long_as_one_client_waits_a_job_keeps_its_place(house):
+    job = house.submit(priority=Priority.INLINE)
+
+    async def one_of_two_gives_up():
+        staying = asyncio.create_task(house.intake.wait(job.id, 5))
+        await asyncio.sleep(0)
+        await house.intake.wait(job.id, 0.05)
+        await asyncio.sleep(0.2)
+        kept = house.intake.job(job.id).priority
+        staying.cancel()
+        await asyncio.gather(staying, return_exceptions=True)
+        return kept
+
+    assert asyncio.run(one_of_two_gives_up()) is Priority.INLINE
+    assert house.intake.job(job.id).priority is Priority.DEEP
+
+
 def test_whoever_waits_in_vain_is_told_how_things_stand(house):
     job = house.submit()
     assert asyncio.run(house.intake.wait(job.id, 0.05)).state is State.QUEUED

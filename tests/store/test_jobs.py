@@ -89,6 +89,58 @@ def test_the_dead_lose_their_leases_at_once(jobs):
     assert jobs.claim(a_job().id, "alive").fence == 2
 
 
+SOON = timedelta(seconds=2)
+
+
+def test_a_turn_goes_to_the_most_urgent_job_and_among_these_to_the_first(jobs):
+    jobs.add(a_job(1, priority=Priority.BULK))
+    jobs.add(a_job(2, priority=Priority.INLINE, submitted_at=NOON + SOON / 4))
+    jobs.add(a_job(3, priority=Priority.INLINE, submitted_at=NOON))
+    assert jobs.next(a_job(1).id, SOON, NOON + SOON / 2) == a_job(3).id
+    assert jobs.next(a_job(2).id, SOON, NOON + SOON / 2) == a_job(3).id
+
+
+def test_once_clients_have_waited_too_long_the_last_is_served_first(jobs):
+    for n in (1, 2, 3):
+        jobs.add(a_job(n, priority=Priority.INLINE, submitted_at=NOON + n * SOON))
+    assert jobs.next(a_job(1).id, SOON, NOON + 3.1 * SOON) == a_job(3).id
+    jobs.claim(a_job(3).id, "one")
+    assert jobs.next(a_job(1).id, SOON, NOON + 3.1 * SOON) == a_job(2).id
+
+
+def test_patience_is_a_matter_of_clients_alone(jobs):
+    for n in (1, 2):
+        jobs.add(a_job(n, submitted_at=NOON + n * SOON))
+    assert jobs.next(a_job(2).id, SOON, NOON + 9 * SOON) == a_job(1).id
+
+
+def test_a_job_for_which_nobody_waits_is_passed_until_it_is_asked_for_again(jobs):
+    for n in (1, 2):
+        jobs.add(a_job(n, priority=Priority.INLINE, submitted_at=NOON + n * SOON / 4))
+    jobs.yield_turn(a_job(1).id)
+    assert jobs.find(a_job(1).id).priority is Priority.DEEP
+    assert jobs.next(a_job(1).id, SOON, NOON + SOON) == a_job(2).id
+    jobs.hasten(a_job(1).id, Priority.INLINE)
+    assert jobs.next(a_job(2).id, SOON, NOON + SOON) == a_job(1).id
+
+
+def test_only_a_client_can_lose_patience_and_nobody_is_made_less_urgent_by_haste(jobs):
+    jobs.add(a_job(1, priority=Priority.BULK))
+    jobs.add(a_job(2, priority=Priority.INLINE))
+    jobs.yield_turn(a_job(1).id)
+    jobs.hasten(a_job(2).id, Priority.DEEP)
+    assert [jobs.find(a_job(n).id).priority for n in (1, 2)] == [Priority.BULK, Priority.INLINE]
+
+
+def test_what_a_worker_had_begun_has_its_own_turn(jobs):
+    jobs.add(a_job(1, priority=Priority.BULK))
+    jobs.give_back(jobs.claim(a_job(1).id, "one", NOON))
+    jobs.add(a_job(2, priority=Priority.INLINE))
+    assert jobs.next(a_job(1).id, SOON, NOON) == a_job(1).id
+    jobs.claim(a_job(2).id, "one", NOON)
+    assert jobs.next(a_job(2).id, SOON, NOON) == a_job(2).id, "a store that failed puts a job off"
+
+
 def test_what_waits_is_counted_by_urgency(jobs, database):
     for n, priority in enumerate(Priority, 1):
         jobs.add(a_job(n, priority=priority))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -138,6 +139,8 @@ class Intake:
         if earlier is not None:
             return self._given_again(job, earlier)
         if not key and (same := self.jobs.of_content(sha256, source)) is not None:
+            if priority < same.priority:
+                self.jobs.hasten(same.id, priority)
             return same
         if self.backlog >= self._most:
             raise Overloaded(
@@ -208,13 +211,15 @@ class Intake:
     async def wait(self, job_id: str, timeout_s: float) -> Job:
         """Wait until a job is done, by whichever process, or until the time is up.
 
+        A job for which nobody waits any more (the time is up, or the caller was cancelled) lets others go first.
+
         Raises
         ------
         StoreError
             If there is no such job (``not_found``).
         """
         loop = asyncio.get_running_loop()
-        end, done = loop.time() + timeout_s, asyncio.Event()
+        end, done, is_done = loop.time() + timeout_s, asyncio.Event(), False
         with self._lock:
             self._listeners.setdefault(job_id, []).append((loop, done))
         try:
@@ -222,8 +227,8 @@ class Intake:
                 job = await loop.run_in_executor(None, self.jobs.find, job_id)
                 if job is None:
                     raise StoreError(f"no job {job_id}", code="not_found")
-                left = end - loop.time()
-                if job.state is State.DONE or left <= 0:
+                left, is_done = end - loop.time(), job.state is State.DONE
+                if is_done or left <= 0:
                     return job
                 try:
                     await asyncio.wait_for(done.wait(), min(look, left))
@@ -238,6 +243,9 @@ class Intake:
                     self._listeners[job_id] = left_over
                 else:
                     del self._listeners[job_id]
+            if not left_over and not is_done:
+                with contextlib.suppress(RuntimeError):  # the loop is ending, and with it all waiting
+                    loop.run_in_executor(None, self._let_others_go_first, job_id)
 
     def announce(self, job_id: str) -> None:
         """Wake those of this process that wait for a job; from any thread."""
@@ -248,6 +256,12 @@ class Intake:
                 loop.call_soon_threadsafe(done.set)
             except RuntimeError:  # the loop has ended
                 log.debug("nobody waits for job %s any more", job_id)
+
+    def _let_others_go_first(self, job_id: str) -> None:
+        try:
+            self.jobs.yield_turn(job_id)
+        except StoreError as e:
+            log.warning("job %s keeps its place, though nobody waits for it: %s", job_id[:12], e.message)
 
     def _queue(self, job: Job) -> None:
         try:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 ACTOR = "gateway"
 LATER = timedelta(seconds=20)  # when a store that failed is tried again
+PATIENCE = timedelta(seconds=2)  # half of what clients wait, unless they are told otherwise
 CHANGED = Failed(
     "what waited is not what was admitted", code="changed", hint="The spool was altered: check the disk."
 )
@@ -46,10 +47,19 @@ class Worker:
         Of the same installation: records verdicts, and tells who waits in this process.
     executor
         The name of this process (`store.queue.executor_name`).
+    patience
+        How long a client may have waited and still be served before those who came after him.
     """
 
     def __init__(
-        self, stores: Stores, waiting: Waiting, intake: Intake, screener: Examiner, *, executor: str
+        self,
+        stores: Stores,
+        waiting: Waiting,
+        intake: Intake,
+        screener: Examiner,
+        *,
+        executor: str,
+        patience: timedelta = PATIENCE,
     ) -> None:
         self._stores = stores
         self._jobs = Jobs(stores.database)
@@ -57,6 +67,7 @@ class Worker:
         self._intake = intake
         self._screener = screener
         self._executor = executor
+        self._patience = patience
         self._claims: dict[str, Claim] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -73,10 +84,11 @@ class Worker:
         return len(self._claims)
 
     def work(self, job_id: str) -> None:
-        """Take a job to its end; nothing happens if it is done, or somebody else's."""
-        claim = self._jobs.claim(job_id, self._executor)
+        """Take a job to its end, or one that is more urgent; nothing happens if there is none to take."""
+        claim = self._claim(job_id)
         if claim is None:
             return
+        job_id = claim.job.id
         with self._lock:
             self._claims[job_id] = claim
         try:
@@ -90,6 +102,13 @@ class Worker:
             with self._lock:
                 self._claims.pop(job_id, None)
         self._intake.announce(job_id)
+
+    def _claim(self, job_id: str) -> Claim | None:
+        while (chosen := self._jobs.next(job_id, self._patience)) != job_id:
+            claim = self._jobs.claim(chosen, self._executor)
+            if claim is not None:
+                return claim  # otherwise another worker was quicker: look again
+        return self._jobs.claim(job_id, self._executor)
 
     def _finish(self, claim: Claim) -> None:
         job = claim.job

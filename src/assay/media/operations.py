@@ -89,11 +89,13 @@ def handle(message: JSON, fds: list[int]) -> Iterator[JSON]:
 
 def prepare() -> None:
     """Import and warm all that decoding needs, so that nothing is looked up once the jail is shut."""
+    from assay.media.compiled import compile_all
     from assay.media.unpack.warming import warm as warm_unpacking
     from assay.media.warming import warm
 
     warm()
     warm_unpacking()
+    compile_all()
 
 
 def _triage(opened: Opened, message: Mapping[str, Any], _arena: ArenaWriter | None) -> Iterator[JSON]:

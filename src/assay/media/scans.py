@@ -11,10 +11,9 @@ index of the predictor. All kernels return how many MCUs were read whole.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from assay.media.compiled import compiled
+from assay.media.compiled import compiled, inlined
 from assay.media.huffman import LIMIT, OFFSET, SYMBOLS
 
 Words = NDArray[np.uint32]
@@ -80,7 +79,7 @@ def unstuffed(data: Bytes, at: int, out: Bytes, parts: Ints, restarts: bool) -> 
         begin = n
 
 
-@njit  # type: ignore[untyped-decorator]
+@inlined
 def _long_code(tables: Table, table: int, code: int) -> int:
     """Decode a code of more than ten bits out of the next sixteen: length << 8 | symbol, or 0 if it is none."""
     for length in range(11, 17):
@@ -90,13 +89,13 @@ def _long_code(tables: Table, table: int, code: int) -> int:
     return 0
 
 
-@njit  # type: ignore[untyped-decorator]
+@inlined
 def _signed(value: int, size: int) -> int:
     """The number that `size` bits stand for (F.2.2.1, EXTEND)."""
     return value - (((1 << size) - 1) if value < ((1 << size) >> 1) else 0)
 
 
-@njit  # type: ignore[untyped-decorator]
+@inlined
 def _wiped(out: Coefficients, layout: Ints, row: int, column: int) -> None:
     """Make the blocks of one MCU zero: it was not read whole."""
     for c in range(layout.shape[0]):

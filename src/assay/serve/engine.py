@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -96,7 +96,14 @@ class Engine:
             )
         )
         executor = executor_name()
-        self.worker = Worker(self.stores, waiting, self.intake, self.screener, executor=executor)
+        self.worker = Worker(
+            self.stores,
+            waiting,
+            self.intake,
+            self.screener,
+            executor=executor,
+            patience=timedelta(seconds=settings.serve.budget_s / 2),
+        )
         opened.callback(self.worker.close)
         self.queue = Queue(
             queue_url(settings), executor=executor, work=self.worker.work, at_once=self.screener.jobs

@@ -26,11 +26,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from assay.media.compiled import compiled
+from assay.media.compiled import compiled, intrinsic
 from assay.signatures.codes import BITS, Codes, from_bits, to_bits
 
 BANDS = 16
@@ -65,12 +63,14 @@ def arranged(codes: Codes) -> Codes:
     return out
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _ones(_typing: Any, word: Any) -> Any:
     """Count the bits of a word that are set: LLVM's own instruction, four times as fast as shifts and masks."""
 
     def generated(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
+
+    from numba import types
 
     return (types.uint32 if word is types.uint32 else types.uint64)(word), generated
 

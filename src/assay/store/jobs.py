@@ -126,16 +126,55 @@ class Jobs:
         with self.database.read() as connection:
             return int(connection.execute(query).scalar_one())
 
+    def next(self, job_id: str, patience: timedelta, now: datetime | None = None) -> str:
+        """Tell whoever has this job's turn which one to take: the most urgent that nobody has begun, or the job itself.
+
+        Turns are worth the same, so that a job which became less urgent while it waited is passed by those that
+        are more urgent now. Of clients that wait, the first to come is served first; once that one has waited for
+        longer than `patience`, the last: he still has the time to hear his verdict.
+
+        Parameters
+        ----------
+        job_id
+            Whose turn it is. One that a worker had begun before is taken as it is: it has waited already.
+        """
+        moment = now or datetime.now(UTC)
+        fresh = (jobs.c.state == str(State.QUEUED)) & (jobs.c.fence == 0)
+        begun = (jobs.c.id == job_id) & (jobs.c.fence > 0) & _free(moment)
+        columns = (jobs.c.id, jobs.c.priority, jobs.c.submitted_at)
+        query = sa.select(*columns).where(fresh).order_by(jobs.c.priority, jobs.c.submitted_at).limit(1)
+        with self.database.read() as connection:
+            if connection.execute(sa.select(jobs.c.id).where(begun)).first():
+                return job_id
+            first = connection.execute(query).first()
+            if first is None:
+                return job_id
+            if first.priority == int(Priority.INLINE) and moment - first.submitted_at > patience:
+                inline = fresh & (jobs.c.priority == int(Priority.INLINE))
+                newest = sa.select(*columns).where(inline).order_by(jobs.c.submitted_at.desc()).limit(1)
+                first = connection.execute(newest).first() or first
+        return str(first.id)
+
+    def hasten(self, job_id: str, priority: Priority) -> None:
+        """Make a job that nobody works on as urgent as this, if it is not more so already."""
+        self._reprioritise(job_id, jobs.c.priority > int(priority), priority)
+
+    def yield_turn(self, job_id: str) -> None:
+        """Let a job for which no client waits any more be passed by those for which one does."""
+        self._reprioritise(job_id, jobs.c.priority == int(Priority.INLINE), Priority.DEEP)
+
+    def _reprioritise(self, job_id: str, condition: sa.ColumnElement[bool], priority: Priority) -> None:
+        mine = (jobs.c.id == job_id) & (jobs.c.state == str(State.QUEUED)) & condition
+        with self.database.write() as connection:
+            connection.execute(jobs.update().where(mine).values(priority=int(priority)))
+
     def claim(self, job_id: str, executor: str, now: datetime | None = None) -> Claim | None:
         """Take a job that nobody works on; None if it is done, gone, or leased by another."""
         moment = now or datetime.now(UTC)
-        free = (jobs.c.state == str(State.QUEUED)) | (
-            (jobs.c.state == str(State.RUNNING)) & (jobs.c.leased_until < moment)
-        )
         with self.database.write() as connection:
             taken = connection.execute(
                 jobs.update()
-                .where(jobs.c.id == job_id, free)
+                .where(jobs.c.id == job_id, _free(moment))
                 .values(
                     state=str(State.RUNNING),
                     executor=executor,
@@ -253,6 +292,12 @@ class Jobs:
             return connection.execute(
                 jobs.delete().where(jobs.c.state == str(State.DONE), jobs.c.finished_at < before)
             ).rowcount
+
+
+def _free(moment: datetime) -> sa.ColumnElement[bool]:
+    """Jobs that may be claimed: queued, or left behind by a worker whose lease ran out."""
+    left = (jobs.c.state == str(State.RUNNING)) & (jobs.c.leased_until < moment)
+    return (jobs.c.state == str(State.QUEUED)) | left
 
 
 def _held(claim: Claim) -> sa.ColumnElement[bool]:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-REVISION = "0004"  # the newest migration; a database with a higher number belongs to a newer program
+REVISION = "0005"  # the newest migration; a database with a higher number belongs to a newer program
 
 
 class Moment(TypeDecorator[datetime]):
@@ -121,6 +121,7 @@ jobs = Table(  # samples that were admitted and wait for their verdict, or got i
         "leased_until", Moment
     ),  # running: until then nobody else takes it; queued: not yet to be queued again
     Index(None, "state", "leased_until"),
+    Index(None, "state", "priority", "submitted_at"),
 )
 
 api_keys = Table(  # who may use the gateway's HTTP API; the token itself is stored nowhere

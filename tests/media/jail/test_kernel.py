@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -39,3 +41,32 @@ def test_an_unknown_processor_has_no_name(monkeypatch):
 
 def test_trimming_the_heap_harms_nothing():
     kernel.trim_heap()
+
+
+def test_a_heap_that_is_kept_is_not_taken_from_the_kernel_again():
+    code = """
+import resource, sys
+import numpy as np
+from assay.media.jail.kernel import keep_heap
+if sys.argv[1] == "keep":
+    keep_heap(256 << 20)
+def churn():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(8):
+        arrays = [np.ones(1 << 20) for _ in range(4)]
+        del arrays
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+churn()
+print(churn())
+"""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    environment["NUMPY_MADVISE_HUGEPAGE"] = "0"  # else a fault is of 2 MB
+    faults = {
+        how: int(
+            subprocess.run(
+                [sys.executable, "-c", code, how], capture_output=True, text=True, check=True, env=environment
+            ).stdout
+        )
+        for how in ("keep", "leave")
+    }
+    assert faults["keep"] < faults["leave"] / 10, faults

@@ -25,9 +25,10 @@ from assay.types import Finding, Kind, Outcome, Reason
 SMALLEST = 12  # blocks on the shorter side
 MOST_BLOCKS = 40_000  # 2.5 MP: of larger pictures the middle is examined
 STRONGEST = 300.0  # bound of the score
-FOUND = 70.0  # nats: see docs/detectors/jpeg_ghost.md
+FOUND = 50.0  # nats: see docs/detectors/jpeg_ghost.md
 SEEN = 30.0  # nats by which a ghost must explain the picture better than one save
 BOUND = 4.0  # nats of one block
+MISFIT = 0.1  # nats a block that a law which fits badly can feign over thousands of smooth blocks
 WHOLE = 0.5  # of the picture: what covers more is not a region
 QUALITIES = range(50, 100)
 FINALISTS = 4  # first qualities that are tried block by block
@@ -61,7 +62,7 @@ class Ghost:
 class JpegGhost:
     card: ClassVar[Card] = Card(
         name="jpeg_ghost",
-        version=1,
+        version=2,
         reads=Image,
         family="jpeg",
         claims=frozenset({Kind.SPLICE, Kind.INPAINTING, Kind.COPY_MOVE}),
@@ -159,7 +160,8 @@ def _ghost(
 
 
 def _finding(ghost: Ghost, blocks: Blocks, shape: tuple[int, int], view: Image) -> Finding:
-    part = _outlines.strongest(ghost.ratio, BOUND)
+    ratio = np.where(ghost.ratio != 0, ghost.ratio - MISFIT, 0.0)
+    part = _outlines.strongest(ratio, BOUND)
     strength = min(STRONGEST, part.strength) if part and part.cells.mean() <= WHOLE else 0.0
     named = f"quality {ghost.quality}" if ghost.quality else "another maker's table"
     if part is None or strength < FOUND:
@@ -170,16 +172,14 @@ def _finding(ghost: Ghost, blocks: Blocks, shape: tuple[int, int], view: Image) 
                 "ghost_none", "No trace of an earlier save on the same grid that a region could lack."
             )
         return Finding(Outcome.SCORED, score=strength, reasons=(reason,))
-    cells, ratio = np.zeros(shape, bool), np.zeros(shape)
-    inside = np.s_[
-        blocks.top : blocks.top + ghost.ratio.shape[0], blocks.left : blocks.left + ghost.ratio.shape[1]
-    ]
-    cells[inside], ratio[inside] = part.cells, ghost.ratio
+    cells, heat = np.zeros(shape, bool), np.zeros(shape)
+    inside = np.s_[blocks.top : blocks.top + ratio.shape[0], blocks.left : blocks.left + ratio.shape[1]]
+    cells[inside], heat[inside] = part.cells, ratio
     text = f"A region lacks the ghost of an earlier save ({named}) that the rest of the picture carries."
     return Finding(
         Outcome.SCORED,
         score=strength,
         reasons=(Reason("ghost_missing_region", text),),
         regions=_outlines.regions_of(cells, view, 8, strength),
-        heat=_outlines.heat_of(ratio, view.orientation, BOUND / 2),
+        heat=_outlines.heat_of(heat, view.orientation, BOUND / 2),
     )

@@ -11,6 +11,8 @@ from contextlib import suppress
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+MMAP_THRESHOLD = 32 << 20  # bytes: the most that glibc takes
 
 _bare = ctypes.PyDLL(None)  # keeps the interpreter's lock over the call
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -48,6 +50,13 @@ def trim_heap() -> None:
     """Give freed memory back, so that forks do not carry it; where libc can (glibc)."""
     with suppress(AttributeError):
         _libc.malloc_trim(0)
+
+
+def keep_heap(most_bytes: int) -> None:
+    """Keep up to so much freed memory for what comes next, where libc can (glibc): the kernel clears every page it gives."""
+    with suppress(AttributeError):
+        _libc.mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD)
+        _libc.mallopt(M_TRIM_THRESHOLD, most_bytes)
 
 
 def machine() -> str:
