@@ -70,7 +70,7 @@ def compiled(signature: str) -> Callable[[Kernel], Kernel]:
     return decorate
 
 
-def inlined(function: Kernel) -> Kernel:
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let kernels of the same module call a function; it is compiled as a part of them."""
 
     def make() -> Any:
@@ -78,10 +78,10 @@ def inlined(function: Kernel) -> Kernel:
 
         return numba.njit(function)
 
-    return cast("Kernel", Deferred(function, make))
+    return Deferred(function, make)
 
 
-def intrinsic(function: Kernel) -> Kernel:
+def intrinsic(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let kernels of the same module call what a function writes in LLVM's own terms (`numba.extending.intrinsic`)."""
 
     def make() -> Any:
@@ -89,7 +89,7 @@ def intrinsic(function: Kernel) -> Kernel:
 
         return written(function)
 
-    return cast("Kernel", Deferred(function, make))
+    return Deferred(function, make)
 
 
 def compile_all() -> None:
