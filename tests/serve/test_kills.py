@@ -17,8 +17,8 @@ from programs import EACH, SECRET, Program, free_port, furnished, prepared, samp
 from assay.store.database import Database
 from assay.types import sha256_of
 
-SAMPLES = int(os.environ.get("ASSAY_TEST_KILL_SAMPLES", "1000"))
-KILLS = int(os.environ.get("ASSAY_TEST_KILLS", "5"))
+SAMPLES = int(os.environ.get("TEST_KILL_SAMPLES", "1000"))
+KILLS = int(os.environ.get("TEST_KILLS", "5"))
 
 
 def disturb(programs: list[Program], kills: int, stop: threading.Event) -> int:

@@ -66,6 +66,26 @@ def test_urgent_jobs_go_first_and_no_more_at_once_than_agreed(url):
     assert os.stat(url.removeprefix("sqlite:///")).st_mode & 0o777 == 0o600
 
 
+def test_work_that_outlasts_the_grace_is_told_in_a_line_and_without_a_traceback(url, caplog):
+    begun, stopped = threading.Event(), threading.Event()
+
+    def work(_job):
+        begun.set()
+        assert stopped.wait(30)
+        raise RuntimeError("the sandbox was closed")
+
+    queue = Queue(url, executor="one", work=work, at_once=1)
+    queue.start()
+    queue.put("slow", 5)
+    assert begun.wait(30)
+    queue.stop(0)
+    with caplog.at_level("WARNING", "assay.store.queue"):
+        stopped.set()
+        until(lambda: caplog.records)
+    assert [(r.levelname, r.exc_info) for r in caplog.records] == [("WARNING", None)]
+    assert "begun again" in caplog.text
+
+
 def test_what_was_queued_outlasts_the_process_that_queued_it(url):
     script = textwrap.dedent(
         f"""

@@ -33,7 +33,7 @@ def need_pyarrow() -> Any:
         raise AssayError(
             "the bench writes Parquet files, and pyarrow is not installed",
             code="bench_extra",
-            hint="pip install 'assay[bench]'",
+            hint="in the checkout: pip install '.[bench]'",
         ) from e
     return pa
 

@@ -33,7 +33,7 @@ def authority() -> Authority:
         raise AssayError(
             "the range signs what it makes, and the package for certificates is not installed",
             code="cryptography",
-            hint="pip install 'assay[range]'",
+            hint="in the checkout: pip install '.[range]'",
         )
     from assay.testing.signing import authority as made
 

@@ -143,6 +143,8 @@ class Gateway:
                 await asyncio.to_thread(self.engine.hunt)
             except AssayError as e:
                 log.warning("the retrohunt waits: %s", e.message)
+            except Exception:
+                log.exception("the retrohunt failed and goes on")
 
     async def _reload(self) -> None:
         await asyncio.to_thread(self.engine.reload)

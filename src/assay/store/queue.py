@@ -135,6 +135,7 @@ class Queue:
         """Take no more work, and wait for what is under way."""
         from dbos import DBOS
 
+        logging.getLogger("dbos").setLevel(logging.CRITICAL)  # of work that is cut off `_run` tells
         DBOS.destroy(workflow_completion_timeout_sec=round(grace_s))
         if self._engine is not None:
             self._engine.dispose()
@@ -155,7 +156,12 @@ def _run(job_id: str) -> None:
     try:
         work(job_id)
     except Exception:
-        log.exception("job %s could not be finished", job_id[:12])
+        if Queue._work is None:  # noqa: SLF001 - of this module
+            log.warning(
+                "work on job %s was cut off by the end of this process; it is begun again", job_id[:12]
+            )
+        else:
+            log.exception("job %s could not be finished", job_id[:12])
 
 
 def _engine(url: str) -> Engine:

@@ -51,6 +51,16 @@ with Zygote("jailed:prepare", DECODER.serving("jailed:handle"), path=[sys.argv[1
 
 
 @pytest.mark.skipif(not machine(), reason="no system call table for this processor")
+def test_a_proc_that_hides_processes_is_a_layer_that_is_off(monkeypatch):
+    def hidden(_child):
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr("assay.media.jail.layers._limits", hidden)
+    [found] = layers()
+    assert (found.name, found.on) == ("proc", False)
+    assert "ProtectProc" in found.hint
+
+
 def test_a_container_that_forbids_layers_is_reported_and_decoders_still_run():
     run = subprocess.run(
         [sys.executable, "-c", FORBIDDING, HERE], capture_output=True, check=False, timeout=60

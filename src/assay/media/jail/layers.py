@@ -57,6 +57,9 @@ def layers() -> list[Layer]:
             found += [_landlock(alone["landlock"]), _seccomp(alone["seccomp"]), _lock(examiner)]
         except JailError as e:
             return [Layer("zygote", on=False, why=e.message, hint=e.hint)]
+        except OSError as e:
+            why = f"/proc does not show sandboxed processes ({e.strerror}): their memory cannot be bounded"
+            return [Layer("proc", on=False, why=why, hint="no ProtectProc=invisible, no hidepid=2 on /proc")]
     return [Layer("zygote", on=True, why="sandboxed processes can be started"), *found]
 
 
