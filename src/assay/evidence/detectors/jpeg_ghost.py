@@ -25,10 +25,11 @@ from assay.types import Finding, Kind, Outcome, Reason
 SMALLEST = 12  # blocks on the shorter side
 MOST_BLOCKS = 40_000  # 2.5 MP: of larger pictures the middle is examined
 STRONGEST = 300.0  # bound of the score
-FOUND = 50.0  # nats: see docs/detectors/jpeg_ghost.md
+FOUND = 75.0  # nats: see docs/detectors/jpeg_ghost.md
 SEEN = 30.0  # nats by which a ghost must explain the picture better than one save
 BOUND = 4.0  # nats of one block
-MISFIT = 0.1  # nats a block that a law which fits badly can feign over thousands of smooth blocks
+MISFIT = 0.1  # nats a block that a law which fits badly can feign over thousands of smooth blocks ...
+FEIGNED = 50.0  # ... so that blocks which say no more than that count half, and this much of them at most
 WHOLE = 0.5  # of the picture: what covers more is not a region
 QUALITIES = range(50, 100)
 FINALISTS = 4  # first qualities that are tried block by block
@@ -62,7 +63,7 @@ class Ghost:
 class JpegGhost:
     card: ClassVar[Card] = Card(
         name="jpeg_ghost",
-        version=2,
+        version=3,
         reads=Image,
         family="jpeg",
         claims=frozenset({Kind.SPLICE, Kind.INPAINTING, Kind.COPY_MOVE}),
@@ -159,10 +160,16 @@ def _ghost(
     return Ghost(quality, evidence - (0.0 if quality else FREE * np.count_nonzero(steps)), ratio)
 
 
+def _strength(part: _outlines.Part | None) -> float:
+    """Nats of a part of the map; 0 where there is none, or where it is most of the picture."""
+    return part.strength if part and part.cells.mean() <= WHOLE else 0.0
+
+
 def _finding(ghost: Ghost, blocks: Blocks, shape: tuple[int, int], view: Image) -> Finding:
     ratio = np.where(ghost.ratio != 0, ghost.ratio - MISFIT, 0.0)
     part = _outlines.strongest(ratio, BOUND)
-    strength = min(STRONGEST, part.strength) if part and part.cells.mean() <= WHOLE else 0.0
+    weak = min(FEIGNED, _strength(_outlines.strongest(ghost.ratio, BOUND)))
+    strength = min(STRONGEST, _strength(part) + weak / 2)
     named = f"quality {ghost.quality}" if ghost.quality else "another maker's table"
     if part is None or strength < FOUND:
         if ghost.evidence > SEEN:
