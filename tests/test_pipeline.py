@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,6 +96,22 @@ def test_a_known_fake_is_decided_without_decoding(screener: Screener) -> None:
     assert [e.detector for e in screening.verdict.evidence] == ["known_digest"]
     assert screening.preview is None
     assert screening.sample.source == "tests"
+
+
+def test_what_its_digest_decides_waits_for_nothing_that_takes_time_to_start() -> None:
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from assay.pipeline import Screener\n"
+        "from assay.settings import Paths, Settings\n"
+        "from assay.signatures import testfile\n"
+        "with Screener(Settings(Paths(Path('/nowhere'), Path('/nowhere')))) as screener:\n"
+        "    said = screener.screen_bytes(testfile.content(), 'a.png')\n"
+        "    print(said.verdict.label, screener._panel.members_so_far, 'numba' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "fake () False"
 
 
 def test_a_picture_is_examined_by_every_detector_that_reads_it(screener: Screener) -> None:

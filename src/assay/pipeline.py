@@ -112,18 +112,17 @@ class Screener(Closing):
             detector_s=settings.limits.detector_s,
             memory_bytes=settings.limits.examiner_bytes,
         )
-        # This process waits for the first examiner meanwhile, and needs kernels for the first fingerprint.
-        self._warming = threading.Thread(target=compile_all, name="kernels")
+        self._warming: threading.Thread | None = None
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        self._warming.start()
         self._panel.open_first()
         return self
 
     def close(self) -> None:
         self._panel.close()
         self._zygotes.close()
-        if self._warming.ident is not None:
+        if self._warming is not None:
             self._warming.join()
 
     def reconfigure(self, settings: Settings, trust: dict[str, str]) -> None:
@@ -288,6 +287,7 @@ class Screener(Closing):
         family = family_of(case.sample.media_type)
         if family == "other":
             raise unknown_type(case.sample)
+        self._warm()
         with self._decoder(case) as worker:
             opened = Opened(case, worker, self._panel, self.settings)
             if family in CARRIERS:
@@ -300,6 +300,13 @@ class Screener(Closing):
                 examine_sound(opened)
             else:
                 examine_clip(opened)
+
+    def _warm(self) -> None:
+        """Load the kernels that fingerprints need, while the first sample waits for its examiner."""
+        with self._lock:
+            if self._warming is None:
+                self._warming = threading.Thread(target=compile_all, name="kernels")
+                self._warming.start()
 
     @contextlib.contextmanager
     def _decoder(self, case: Case) -> Iterator[Decoder]:
@@ -330,7 +337,7 @@ class Screener(Closing):
         case.evidence += case.tracer.evidence
         verdict = fuse(
             case.evidence,
-            context=context_of(case, self.members),
+            context=context_of(case, self._panel.members_so_far),
             settings=self.settings,
             rescored=case.rescored,
         )

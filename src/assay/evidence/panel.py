@@ -98,6 +98,11 @@ class Panel:
         assert self._members is not None
         return self._members
 
+    @property
+    def members_so_far(self) -> tuple[Member, ...]:
+        """The detectors, once an examiner has told of them: before that none of them can have said anything."""
+        return self._members or ()
+
     def examine(self, request: Request) -> Answers:
         """Let every named detector examine the view; each one answers, if only with FAILED or TIMED_OUT."""
         answers, left = Answers(), list(request.names)

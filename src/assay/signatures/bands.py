@@ -59,6 +59,8 @@ def _spread() -> NDArray[np.uint64]:
 def arranged(codes: Codes) -> Codes:
     """Codes (N, 4) with their bits in the order of `order`: band k in bits 16 k to 16 k + 15. Distances stay."""
     out = np.empty((len(codes), 4), np.uint64)
+    if not len(codes):
+        return out  # and no kernel is loaded for it
     _arrange(np.ascontiguousarray(codes).view(np.uint8).reshape(-1, 32), _spread(), out)
     return out
 
