@@ -42,11 +42,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=5, help="runs of each measurement [5]")
     parser.add_argument("--markdown", type=Path, help="write the table to this file too")
+    stages = {
+        f.__name__: f for f in (yardstick, start_up, jail, triage, image_panel, clip_speed, folder_speed)
+    }
+    parser.add_argument(
+        "--stage", action="append", choices=stages, help="only this one; may be repeated [all]"
+    )
+    parser.add_argument("--no-published", action="store_true", help="leave the published implementations out")
     chosen = parser.parse_args()
+    if chosen.no_published:
+        published.METHODS = ()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        for stage in (yardstick, start_up, jail, triage, image_panel, clip_speed, folder_speed):
-            for row in stage(Path(folder), chosen.repeat):
+        for name in chosen.stage or stages:
+            for row in stages[name](Path(folder), chosen.repeat):
                 rows.append(row)
                 print(" | ".join(row), flush=True)
     table = markdown(rows)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,12 @@ from assay.evidence.detector import Card
 from assay.evidence.detectors.learned_image import LearnedImage
 
 HeadOf = Callable[[str, str, Sequence[str]], Any]  # source, generator, digests -> the head
+
+
+def counted() -> frozenset[str]:
+    """Names of the detectors whose scores a verdict counts."""
+    reasons = tomllib.loads((files("assay.verdict") / "reasons.toml").read_text("utf-8"))
+    return frozenset(reasons["by_score"])
 
 
 class Board:
@@ -29,7 +37,7 @@ class Board:
     stamp
         Names the heads, so that scores of others are not taken from the cache.
     names
-        Of detectors; none: all of pixels.
+        Of detectors; none: all of pixels whose scores count in a verdict.
     """
 
     def __init__(
@@ -40,7 +48,8 @@ class Board:
         names: Sequence[str] = (),
     ) -> None:
         shipped = [e.card for e in registry.entries() if e.detector is not None]
-        self._own = tuple(c for c in shipped if not reads_metadata(c) and (c.name in names or not names))
+        wanted = frozenset(names) or counted()
+        self._own = tuple(c for c in shipped if not reads_metadata(c) and c.name in wanted)
         self._models_dir = models_dir
         self._head_of = head_of
         self._stamp = stamp

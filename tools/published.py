@@ -19,7 +19,7 @@ ENVIRONMENT = HERE.parent / "build" / "published"
 PACKAGES = ("pyIFD==0.0.3", "pimage==1.1.1")
 LIMIT_S = 300  # wall clock: longer than that, only a bound is told
 # Our detector, what is compared with it, module, function.
-METHODS = (
+METHODS: tuple[tuple[str, str, str, str], ...] = (
     ("jpeg_grid", "pyIFD CAGI, block grid", "pyIFD.CAGI", "CAGI"),
     ("jpeg_ghost", "pyIFD GHOST", "pyIFD.GHOST", "GHOST"),
     ("demosaicing", "pyIFD CFA2", "pyIFD.CFA2", "CFA2"),

@@ -66,10 +66,10 @@ def test_a_group_is_sought_among_media_of_its_family_and_size(known, context):
     assert known.threshold(context, ["unheard_of"], 0.01) is None
 
 
-@given(st.dictionaries(st.sampled_from(["jpeg_grid", "double_jpeg", "learned_image"]), st.floats(-30, 30)))
+@given(st.dictionaries(st.sampled_from(["jpeg_grid", "jpeg_ghost", "learned_image"]), st.floats(-30, 30)))
 def test_a_family_never_adds_more_than_its_cap(llrs):
     calibration = shipped()
-    families = {"jpeg_grid": "jpeg", "double_jpeg": "jpeg", "learned_image": "learned"}
+    families = {"jpeg_grid": "jpeg", "jpeg_ghost": "jpeg", "learned_image": "learned"}
     total = panel_llr(llrs, "image", calibration)
     assert abs(total) <= calibration.cap("jpeg") + calibration.cap("learned")
     assert abs(panel_llr({k: v for k, v in llrs.items() if families[k] == "jpeg"}, "image", calibration)) <= calibration.cap("jpeg")  # fmt: skip

@@ -208,7 +208,7 @@ FORGEABLE = sorted(
     c for c, w in shipped().weights.items() if w.forgeable and not c.startswith("content_credentials")
 )
 SCORES = st.dictionaries(
-    st.sampled_from(["jpeg_grid", "double_jpeg", "learned_image"]), st.floats(-100, 100), max_size=3
+    st.sampled_from(["jpeg_grid", "jpeg_ghost", "learned_image"]), st.floats(-100, 100), max_size=3
 )
 
 

@@ -25,7 +25,7 @@ from assay.types import Finding, Kind, Outcome, Reason
 SMALLEST = 12  # blocks on the shorter side
 MOST_BLOCKS = 40_000  # 2.5 MP: of larger pictures the middle is examined
 STRONGEST = 300.0  # bound of the score
-FOUND = 75.0  # nats: see docs/detectors/jpeg_ghost.md
+FOUND = 50.0  # nats: see docs/detectors/jpeg_ghost.md
 SEEN = 30.0  # nats by which a ghost must explain the picture better than one save
 BOUND = 4.0  # nats of one block
 MISFIT = 0.1  # nats a block that a law which fits badly can feign over thousands of smooth blocks ...
