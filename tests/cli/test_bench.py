@@ -87,7 +87,7 @@ def test_without_pyarrow_it_says_how_to_get_it(call, corpus, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     error = call("run", corpus).exception
     assert isinstance(error, AssayError)
-    assert "assay[bench]" in error.hint
+    assert ".[bench]" in error.hint
 
 
 def test_progress_without_a_terminal_is_a_line_each_tenth(capsys):

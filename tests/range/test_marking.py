@@ -37,7 +37,7 @@ def test_without_the_package_for_certificates_it_says_what_to_install(monkeypatc
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(AssayError, match="signs") as e:
         marking.authority()
-    assert "assay[range]" in e.value.hint
+    assert ".[range]" in e.value.hint
 
 
 def test_two_runs_have_two_authorities() -> None:

@@ -58,7 +58,8 @@ def test_urgent_jobs_go_first_and_no_more_at_once_than_agreed(url):
         assert most == 1
         queue.put("fails", 5, 1)
         until(lambda: len(done) == 5)
-        until(lambda: queue.prune(-60) == 5)
+        pruned = []  # the last entry may end a moment after its work
+        until(lambda: pruned.append(queue.prune(-60)) or sum(pruned) == 5)
         assert queue.prune(-60) == 0
     finally:
         gate.set()
