@@ -83,7 +83,7 @@ class DoubleJpeg:
         excluded = doubles.clipped(coded, *plane.coefficients.shape[:2])
         combs = found_combs(plane, coded, excluded)
         if combs is None:
-            text = "No trace of an earlier JPEG on the same grid: compressed once, or more strongly the last time."
+            text = "No deep comb in its coefficients: compressed once, more strongly the last time, or nearly alike."
             return Finding(Outcome.SCORED, score=0.0, reasons=(Reason("compressed_once", text),))
         patches = without_comb(plane, excluded, combs)
         return Finding(
