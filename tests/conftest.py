@@ -10,8 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from servers import postgresql, s3  # noqa: F401 - fixtures for all
+
+# Machines are shared: how long an example takes says nothing.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # Who starts the tests in the background, or by nohup, has these ignored, and children inherit that.
 for number in (signal.SIGINT, signal.SIGHUP):
