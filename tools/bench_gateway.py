@@ -174,6 +174,7 @@ def fingerprint(served: Served, seconds: float) -> None:
     served.assay("signatures", "add", str(fake), "--fake", "--kind", "full_synthesis", "--reason", "bench")
     served.process.send_signal(signal.SIGHUP)
     time.sleep(5)
+    until_known(served, jpeg(2, 59))
     contents = [jpeg(2, 60 + n % 30) + bytes([n % 256, n // 256]) for n in range(round(20 * seconds))]
     print(asyncio.run(load(served, contents, 20)).line("known fingerprint, re-saved", 20), flush=True)
 

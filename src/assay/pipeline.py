@@ -287,7 +287,7 @@ class Screener(Closing):
         family = family_of(case.sample.media_type)
         if family == "other":
             raise unknown_type(case.sample)
-        self._warm()
+        self.warm()
         with self._decoder(case) as worker:
             opened = Opened(case, worker, self._panel, self.settings)
             if family in CARRIERS:
@@ -301,8 +301,8 @@ class Screener(Closing):
             else:
                 examine_clip(opened)
 
-    def _warm(self) -> None:
-        """Load the kernels that fingerprints need, while the first sample waits for its examiner."""
+    def warm(self) -> None:
+        """Load the kernels that fingerprints need, in the background: before the first sample, or while it is decoded."""
         with self._lock:
             if self._warming is None:
                 self._warming = threading.Thread(target=compile_all, name="kernels")

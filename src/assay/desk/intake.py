@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 After = Callable[["Connection", Screening], None]
 Put = Callable[[str, int, int], None]  # a job's id, its priority, the number of its attempt
+Begin = Callable[[Job], bool]
 MOST_COPIES = 20  # records of the same content that are asked for their pictures
 LOOKS_S = (0.05, 0.1, 0.25, 0.5, 1.0)  # between looks for a verdict that another process may write
 
@@ -53,6 +54,8 @@ class Intake:
         Where samples wait for their verdict.
     put
         Queues a job; a job that could not be queued is found by the reaper.
+    begin
+        Adds a job and begins it, if this process has a slot (`Worker.begin`): it needs no turn then. Not asked for bulk.
     rules
         The policy and the version of the calibration in force: verdicts under others are not given again.
     after
@@ -69,6 +72,7 @@ class Intake:
         waiting: Waiting,
         *,
         put: Put,
+        begin: Begin = lambda _job: False,
         rules: Callable[[], tuple[PolicySettings, str]],
         after: Sequence[After] = (),
         backlog: int = 1000,
@@ -78,6 +82,7 @@ class Intake:
         self.jobs = Jobs(stores.database)
         self._waiting = waiting
         self._put = put
+        self._begin = begin
         self._rules = rules
         self._after = tuple(after)
         self._most = backlog
@@ -149,6 +154,8 @@ class Intake:
             )
         self._waiting.put(job.id, descriptor)
         try:
+            if priority < Priority.BULK and self._begin(job):
+                return job
             self.jobs.add(job)
         except BaseException:
             self._waiting.remove(job.id)

@@ -9,10 +9,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from assay.desk.screening import cause_of_diversion, rule_of
+from assay.desk.slots import Slots
 from assay.errors import Failed, QuarantineError, SampleError, StoreError
 from assay.ingest.admission import admit_descriptor
 from assay.report.contract import to_json
 from assay.store.jobs import ATTEMPTS, LEASE, Claim, Job, Jobs, Overtaken
+from assay.store.queue import CUT_OFF
 from assay.types import Sample, Screening
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class Examiner(Protocol):
 
 
 class Worker:
-    """Works on jobs; `work` may run in any number of threads at once.
+    """Works on jobs, as many at once as there are slots; `work` and `begin` may be called from any thread.
 
     Parameters
     ----------
@@ -47,6 +49,8 @@ class Worker:
         Of the same installation: records verdicts, and tells who waits in this process.
     executor
         The name of this process (`store.queue.executor_name`).
+    at_once
+        Slots.
     patience
         How long a client may have waited and still be served before those who came after him.
     """
@@ -59,6 +63,7 @@ class Worker:
         screener: Examiner,
         *,
         executor: str,
+        at_once: int = 2,
         patience: timedelta = PATIENCE,
     ) -> None:
         self._stores = stores
@@ -67,6 +72,7 @@ class Worker:
         self._intake = intake
         self._screener = screener
         self._executor = executor
+        self._slots = Slots(at_once)
         self._patience = patience
         self._claims: dict[str, Claim] = {}
         self._lock = threading.Lock()
@@ -74,7 +80,14 @@ class Worker:
         self._renewing = threading.Thread(target=self._renew, name="leases", daemon=True)
         self._renewing.start()
 
-    def close(self) -> None:
+    def begin_no_more(self) -> None:
+        """Refuse from now on to begin what the queue does not bring."""
+        self._slots.close()
+
+    def close(self, grace_s: float = 0.0) -> None:
+        """Wait for what is under way, so long at most; leases are not renewed after that."""
+        self.begin_no_more()
+        self._slots.all_free(grace_s)
         self._stop.set()
         self._renewing.join()
 
@@ -85,9 +98,45 @@ class Worker:
 
     def work(self, job_id: str) -> None:
         """Take a job to its end, or one that is more urgent; nothing happens if there is none to take."""
-        claim = self._claim(job_id)
-        if claim is None:
-            return
+        with self._slots.hold():
+            claim = self._claim(job_id)
+            if claim is not None:
+                self._carry_out(claim)
+
+    def begin(self, job: Job) -> bool:
+        """Add a job that was just admitted and work on it in a thread of its own, if a slot is free or soon will be.
+
+        It has no entry in the queue: should this process end, the reaper finds its lease run out.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be added.
+        """
+        place = self._slots.join()
+        if place is None:
+            return False
+        try:
+            claim = self._jobs.add_begun(job, self._executor)
+            with self._lock:
+                self._claims[job.id] = claim  # its lease is renewed while it waits for its slot
+            threading.Thread(target=self._begun, args=(claim, place), name="begun", daemon=True).start()
+        except BaseException:
+            self._slots.leave(place)
+            raise
+        return True
+
+    def _begun(self, claim: Claim, place: object) -> None:
+        with self._slots.hold(place):
+            try:
+                self._carry_out(claim)
+            except Exception:
+                if self._stop.is_set():
+                    log.warning(CUT_OFF, claim.job.id[:12])
+                else:
+                    log.exception("job %s could not be finished", claim.job.id[:12])
+
+    def _carry_out(self, claim: Claim) -> None:
         job_id = claim.job.id
         with self._lock:
             self._claims[job_id] = claim

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from assay.settings import Settings
+    from assay.store.jobs import Job
     from assay.types import Screening
 
 log = logging.getLogger(__name__)
@@ -82,6 +84,7 @@ class Engine:
             self.stores,
             waiting,
             put=self._put,
+            begin=self._begin,
             rules=lambda: (self.settings.policy, self.calibration),
             after=(self.webhooks.created, self._note_matches, self._draw),
             backlog=settings.serve.backlog,
@@ -95,6 +98,7 @@ class Engine:
                 trust=trust.load(settings.paths.trust),
             )
         )
+        self.screener.warm()
         executor = executor_name()
         self.worker = Worker(
             self.stores,
@@ -102,6 +106,7 @@ class Engine:
             self.intake,
             self.screener,
             executor=executor,
+            at_once=self.screener.jobs,
             patience=timedelta(seconds=settings.serve.budget_s / 2),
         )
         opened.callback(self.worker.close)
@@ -115,10 +120,12 @@ class Engine:
     def close(self) -> None:
         """Take no more work, wait for what is under way, and close everything."""
         self._closing.set()
+        end = time.monotonic() + self.settings.serve.drain_s
         with contextlib.suppress(AttributeError):  # never opened as far as that
+            self.worker.begin_no_more()
             self.reaper.close()
-        with contextlib.suppress(AttributeError):
-            self.queue.stop(self.settings.serve.drain_s)
+            self.queue.stop(end - time.monotonic())
+            self.worker.close(end - time.monotonic())
         self._opened.close()
 
     @property
@@ -161,6 +168,9 @@ class Engine:
 
     def _draw(self, connection: Connection, screening: Screening) -> None:
         feedback.draw(connection, screening, self.settings)
+
+    def _begin(self, job: Job) -> bool:
+        return self.worker.begin(job)
 
     def _put(self, job_id: str, priority: int, attempt: int) -> None:
         self.queue.put(job_id, priority, attempt)

@@ -270,8 +270,9 @@ def _gap(frame: Alignment, reference: Luma) -> Luma:
     no change of content.
     """
     own = frame.gain * frame.warped + frame.offset
-    there = np.sort(own[~np.isnan(own)])
-    low, high = (float(there[round(share * (there.size - 1))]) for share in (0.001, 0.999))
+    there = own[~np.isnan(own)]
+    places = [round(share * (there.size - 1)) for share in (0.001, 0.999)]
+    low, high = np.partition(there, places)[places].tolist()
     expected = np.clip(frame.gain * reference + frame.offset, low, high)
     gap = np.where(np.isnan(own), 0, np.clip(own, low, high) - expected).astype(np.float32)
     return _smooth(gap) / np.float32(frame.gain)
@@ -292,8 +293,9 @@ def _smooth(luma: Luma) -> Luma:
 
 
 def _median(values: Luma) -> float:
-    """The lower of both medians, by sorting."""
-    return float(np.sort(values, axis=None)[(values.size - 1) // 2]) if values.size else 0.0
+    """The lower of both medians."""
+    middle = (values.size - 1) // 2
+    return float(np.partition(values, middle, axis=None)[middle]) if values.size else 0.0
 
 
 def _mean(luma: NDArray[np.floating]) -> Luma:

@@ -6,7 +6,7 @@ token: a worker that slept while another took its job over finds that its token 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
@@ -82,8 +82,18 @@ class Jobs:
         with self.database.write() as connection:
             self.add_within(connection, job)
 
+    def add_begun(self, job: Job, executor: str) -> Claim:
+        """Add a job that a worker of this process takes at once: it is claimed before anybody else sees it."""
+        moment = datetime.now(UTC)
+        begun = replace(job, state=State.RUNNING, started_at=moment, attempts=1)
+        claim = Claim(begun, executor, fence=1)
+        with self.database.write() as connection:
+            self.add_within(connection, begun, claim)
+        return claim
+
     @staticmethod
-    def add_within(connection: Connection, job: Job) -> None:
+    def add_within(connection: Connection, job: Job, claim: Claim | None = None) -> None:
+        """Add a job in the caller's transaction; with a claim it is under way already."""
         connection.execute(
             jobs.insert().values(
                 id=job.id,
@@ -98,9 +108,9 @@ class Jobs:
                 started_at=job.started_at,
                 finished_at=job.finished_at,
                 attempts=job.attempts,
-                fence=0,
-                leased_until=job.submitted_at
-                + (UNSEEN if job.priority < Priority.BULK else timedelta(0)),  # bulk waits for the reaper
+                executor=claim.executor if claim else None,
+                fence=claim.fence if claim else 0,
+                leased_until=_first_lease(job),
             )
         )
 
@@ -292,6 +302,14 @@ class Jobs:
             return connection.execute(
                 jobs.delete().where(jobs.c.state == str(State.DONE), jobs.c.finished_at < before)
             ).rowcount
+
+
+def _first_lease(job: Job) -> datetime:
+    if job.started_at is not None:
+        return job.started_at + LEASE
+    return job.submitted_at + (
+        UNSEEN if job.priority < Priority.BULK else timedelta(0)
+    )  # bulk waits for the reaper
 
 
 def _free(moment: datetime) -> sa.ColumnElement[bool]:

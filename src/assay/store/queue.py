@@ -29,6 +29,7 @@ LOOK_S = 0.05  # between two looks for work: what a client waits more
 VERSION = (
     "1"  # of what is queued: raised only when the arguments change, or an upgrade would strand the queue
 )
+CUT_OFF = "work on job %s was cut off by the end of this process; it is begun again"
 KEPT = 1000  # finished entries that are removed at once, at most
 
 
@@ -157,9 +158,7 @@ def _run(job_id: str) -> None:
         work(job_id)
     except Exception:
         if Queue._work is None:  # noqa: SLF001 - of this module
-            log.warning(
-                "work on job %s was cut off by the end of this process; it is begun again", job_id[:12]
-            )
+            log.warning(CUT_OFF, job_id[:12])
         else:
             log.exception("job %s could not be finished", job_id[:12])
 
