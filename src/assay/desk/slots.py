@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SOON_S = 0.5  # the longest line that somebody joins who could go elsewhere
-_FIRST_S = 1.0  # what a job is thought to take before the first has ended
+SOON_S = 1.0  # the longest line that somebody joins who could go elsewhere
+_FIRST_S = 2.0  # what a job is thought to take before the first has ended
 _NEWEST = 0.2  # weight of the latest job in the running mean
 
 
