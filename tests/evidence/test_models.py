@@ -70,6 +70,8 @@ def test_a_users_own_model_is_merged_and_wins() -> None:
         {"licence": 3},
         {"colour": "red"},
         {"outputs": [3]},
+        {"wheel_tag": "any"},
+        {"on_request": "yes"},
     ],
 )
 def test_an_entry_that_means_nothing_is_a_config_error_that_names_it(bad: dict[str, object]) -> None:

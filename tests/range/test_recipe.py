@@ -37,6 +37,13 @@ def test_a_recipe_comes_back_from_its_text(recipe) -> None:
     assert recipe_of(json.loads(recipe.canonical())) == recipe
 
 
+def test_a_choice_is_part_of_the_recipe_and_its_absence_is_not(recipe) -> None:
+    chosen = replace(recipe, choices={"decoders": ["shuffle_2"]})
+    assert chosen.id != recipe.id
+    assert recipe_of(json.loads(chosen.canonical())) == chosen
+    assert "choices" not in json.loads(recipe.canonical())  # ids are what they were before there were choices
+
+
 @pytest.mark.parametrize("plain", [None, [], {}, {"schema": "assay/recipe/1"}, {"schema": "assay/recipe/2"}])
 def test_what_is_no_recipe_is_refused(plain) -> None:
     with pytest.raises(AssayError, match="no recipe"):

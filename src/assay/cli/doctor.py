@@ -92,6 +92,8 @@ def _weights(settings: Settings) -> Iterator[Check]:
 
     for model in models.catalogue().values():
         state = models.state(model, settings.paths.models)
+        if model.on_request and state is models.State.MISSING:
+            continue  # no detector needs it
         good = state is models.State.PRESENT
         yield Check(
             "Weights", model.name, GOOD if good else BAD, str(state), f"Run: assay models pull {model.name}"

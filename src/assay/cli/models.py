@@ -68,8 +68,11 @@ def list_models(*, as_json: bool, folder: Path | None) -> None:
         click.echo(f"{model.name:{width}}  {found:8}  {_size(model.size)}  {', '.join(model.used_by)}")
         click.echo(f"{'':{width}}  licence {model.licence}; from {ascii(model.source)[1:-1]}")
     click.echo(f"in {ascii(str(shelf.folder))[1:-1]}")
-    if any(found != "present" for _, found in rows):
+    lacking = [model for model, found in rows if found != "present"]
+    if any(not model.on_request for model in lacking):
         click.echo("Get what is missing or altered with: assay models pull")
+    if asked := [model for model in lacking if model.on_request]:
+        click.echo(f"Brought by name alone: assay models pull {asked[0].name} ...")
 
 
 def _described(model: Model, found: State, folder: Path) -> dict[str, object]:
@@ -86,11 +89,12 @@ def _size(size: int) -> str:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @folder_option
 def pull_models(*, names: tuple[str, ...], folder: Path | None) -> None:
-    """Bring models to this machine, all of them by default; what is here and intact is not fetched again."""
+    """Bring models to this machine, by default all that detectors use; what is here and intact is not fetched again."""
     from assay.evidence.models import chosen
 
     shelf = _shelf(folder)
-    wanted = list(shelf.known.values()) if not names else chosen(names, shelf.known)
+    default = [model for model in shelf.known.values() if not model.on_request]
+    wanted = chosen(names, shelf.known) if names else default
     failed = [model for model in wanted if not _pull_one(model, shelf.folder)]
     if failed:
         raise SystemExit(TROUBLE)

@@ -14,6 +14,7 @@ from assay.cli.terminal import count, table
 from assay.errors import AssayError
 from assay.range.generator import names
 from assay.report.escape import printable
+from assay.types import JSON
 
 if TYPE_CHECKING:
     from assay.range.corpus import Work
@@ -86,6 +87,13 @@ class _LastSave(click.ParamType[tuple[int, int] | None]):
 @click.option(
     "--known/--no-known", default=True, show_default=True, help="Enter the fakes among this installation's known digests."
 )  # fmt: skip
+@click.option(
+    "--decoder",
+    "decoders",
+    multiple=True,
+    metavar="NAME",
+    help="Of reconstruct: draw from these decoders instead of the shipped ones, e.g. realesrgan_x4plus. Repeatable.",
+)
 @click.option("-j", "--jobs", type=click.IntRange(1, 256), help="Processes [default: one a core].")
 @click.pass_context
 def make(
@@ -103,6 +111,7 @@ def make(
     mark_pixels: bool,
     rights: str,
     known: bool,
+    decoders: tuple[str, ...],
     jobs: int | None,
 ) -> int:
     r"""Make N fakes from the photos of FOLDER, with exact masks, recipes and a manifest.
@@ -126,12 +135,15 @@ def make(
             code="rights",
             hint="Give --rights with the licence or consent that covers these photos, such as 'CC0, nobody real'.",
         )
+    choices = _checked(generator, decoders)
     found, skipped = photos.scan(folder)
     _say_some(f"{count(len(skipped), 'picture')} skipped", skipped)
     sources = len({p.source for p in found})
     click.echo(f"{count(len(found), 'photo')} of {count(sources, 'source')}", err=True)
     corpus.prepared(out)
-    chosen = Settings(generator, seed, long_side, last_save, laundering, mark_pixels, twins, rights.strip())
+    chosen = Settings(
+        generator, seed, long_side, last_save, laundering, mark_pixels, twins, rights.strip(), choices
+    )
     work = corpus.Work(folder, out, chosen, found, marking.authority())
     given_up, stopped = _made(work, n, jobs or len(os.sched_getaffinity(0)))
     drawn, fakes = corpus.summarise(out, work.authority)
@@ -145,6 +157,24 @@ def make(
         click.echo("assay: stopped; run the same command again to go on", err=True)
         return 130
     return 2 if given_up else 0
+
+
+def _checked(generator: str, decoders: tuple[str, ...]) -> JSON:
+    """The choices for a generator, once it is sure that all that they need is here."""
+    if not decoders:
+        return {}
+    if generator != "reconstruct":
+        raise AssayError(
+            f"{generator} has no decoders", code="choices", hint="Leave --decoder out; it is reconstruct's."
+        )
+    from assay.range import reconstruct, super_resolution
+
+    chosen = sorted(set(decoders))  # the order in which they were named means nothing
+    reconstruct.Reconstruct(chosen)
+    for name in chosen:
+        if name in super_resolution.NETWORKS:
+            super_resolution.network(name)
+    return {"decoders": chosen}
 
 
 def _made(work: Work, n: int, jobs: int) -> tuple[int, bool]:

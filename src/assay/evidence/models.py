@@ -53,6 +53,8 @@ class Model:
     ] = ()  # values inside of the graph that are handed out after the graph's own outputs
     archive_sha256: str = ""  # of the wheel around it, where known
     archive_size: int = 0
+    wheel_tag: str = ""  # such as "cp311-none-manylinux1_x86_64": this wheel, whatever Python runs Assay
+    on_request: bool = False  # pulled by its name alone: no detector needs it
 
     @property
     def filename(self) -> str:
@@ -88,12 +90,24 @@ def _model(name: str, entry: Mapping[str, Any]) -> Model:
     except TypeError as e:
         hint = (
             "an entry has: source, sha256, size, licence; and may have: summary, used_by, outputs, archive_sha256, "
-            "archive_size"
+            "archive_size, wheel_tag, on_request"
         )
         raise ConfigError(f"{where} {str(e).partition('() ')[2] or e}", hint=hint) from e
-    texts = (model.source, model.sha256, model.licence, model.summary, model.archive_sha256, *model.outputs)
+    texts = (
+        model.source,
+        model.sha256,
+        model.licence,
+        model.summary,
+        model.archive_sha256,
+        model.wheel_tag,
+        *model.outputs,
+    )
     if not all(isinstance(t, str) for t in texts):
         raise ConfigError(f"{where} has a value that is not text where text is expected")
+    if not re.fullmatch(r"(cp3\d+-\w+-\w+)?", model.wheel_tag):
+        raise ConfigError(f"{where} wheel_tag is none", hint="such as cp311-none-manylinux1_x86_64")
+    if not isinstance(model.on_request, bool):
+        raise ConfigError(f"{where} on_request is not true or false")
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
         raise ConfigError(f"{where} is no name", hint="use lower case letters, digits and _")
     if not re.fullmatch(r"[0-9a-f]{64}", model.sha256):

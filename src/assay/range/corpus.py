@@ -88,6 +88,8 @@ def options(work: Work) -> str:
     """A digest of what decides over an output apart from the photos: another one, and it is made again."""
     maker = forge.maker_of(work.settings.generator)
     said = asdict(work.settings) | {"version": maker.version, "launderings": laundering.VERSION}
+    if not work.settings.choices:
+        del said["choices"]  # corpora from before there were choices stay as they are
     return sha256_of(json.dumps(said, sort_keys=True).encode())[:16]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from assay.range import laundering, photos
 from assay.range.generator import Generator, Parent, generator
 from assay.range.laundering import Laundered
 from assay.range.recipe import Ingredient, Recipe, planning
+from assay.types import JSON
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,7 @@ class Settings:
     marked: bool = True
     twins: bool = True
     rights: str = ""
+    choices: JSON = field(default_factory=dict)  # for the generator alone: {"decoders": ["shuffle_2"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def drafted(settings: Settings, found: Sequence[Photo], index: int, attempt: int
         generator=maker.name, generator_version=maker.version, kind=str(maker.kind), seed=settings.seed, index=index,
         attempt=attempt, parents=parents, parameters={}, last_save=f"jpeg{quality}" if settings.last_save else "png",
         laundering=settings.laundering, laundering_version=laundering.VERSION, marked=settings.marked,
-        rights=settings.rights,
+        rights=settings.rights, choices=settings.choices,
     )  # fmt: skip
 
 
@@ -92,7 +94,7 @@ def forged(recipe: Recipe, folder: Path) -> Forged | None:
     Failed
         If a parent cannot be read, or is another file than the recipe names.
     """
-    maker = maker_of(recipe.generator)
+    maker = generator(recipe.generator, recipe.choices) if recipe.choices else maker_of(recipe.generator)
     parents = [
         photos.parent(folder, p.path, p.source, p.preparation, sha256=p.sha256 or None)
         for p in recipe.parents

@@ -64,7 +64,7 @@ class Generator(Protocol):
         ...
 
 
-# name: module:class, imported when asked for; every class is made without arguments.
+# name: module:class, imported when asked for; every class can be made without arguments.
 BUILT_IN: tuple[tuple[str, str], ...] = (
     ("splice", "assay.range.splice:Splice"),
     ("copy_move", "assay.range.copy_move:CopyMove"),
@@ -79,13 +79,13 @@ def names() -> tuple[str, ...]:
     return tuple(name for name, _ in BUILT_IN)
 
 
-def generator(name: str) -> Generator:
-    """Give the built-in maker of that name.
+def generator(name: str, choices: JSON | None = None) -> Generator:
+    """Give the built-in maker of that name, made with a person's `choices`: what its class takes, by name.
 
     Raises
     ------
     AssayError
-        If there is none.
+        If there is none, or it does not take these choices.
     """
     place = dict(BUILT_IN).get(name)
     if place is None:
@@ -93,7 +93,10 @@ def generator(name: str) -> Generator:
             f"there is no generator {name[:80]!r}", code="generator", hint=f"There are {', '.join(names())}."
         )
     module, _, attribute = place.partition(":")
-    made: Generator = getattr(importlib.import_module(module), attribute)()
+    try:
+        made: Generator = getattr(importlib.import_module(module), attribute)(**(choices or {}))
+    except TypeError as e:
+        raise AssayError(f"{name} offers no such choice: {e}", code="choices") from e
     return made
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -45,10 +45,13 @@ class Recipe:
     laundering_version: int
     marked: bool  # does a watermark lie in the pixels?
     rights: str
+    choices: JSON = field(default_factory=dict)  # a person's, for this generator alone; {} for its own draws
 
     def canonical(self) -> bytes:
         """One line of JSON, keys sorted, in UTF-8."""
         plain = {"schema": SCHEMA} | dataclasses.asdict(self)
+        if not self.choices:
+            del plain["choices"]  # recipes keep the ids they had before there were choices
         text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return text.encode("utf-8", "surrogateescape")
 
@@ -88,6 +91,7 @@ def recipe_of(plain: Any) -> Recipe:
     if not isinstance(plain, dict) or plain.get("schema") != SCHEMA:
         raise _unusable(f"its schema is not {SCHEMA}")
     try:
+        plain = {"choices": {}} | plain
         fields = {f.name: plain[f.name] for f in dataclasses.fields(Recipe)}
         fields["parents"] = tuple(Ingredient(**p) for p in plain["parents"])
         return Recipe(**fields)

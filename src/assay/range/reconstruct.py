@@ -2,6 +2,7 @@
 
 Content, size and codec stay those of the parent. The decoders are small autoencoders trained on photographs by
 `tools/train/decoders.py`, one for each kind of upsampling layer at each factor: what large image generators end with.
+Super-resolution networks, of others and much larger, can be asked for by name.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.errors import AssayError
+from assay.range import super_resolution
 from assay.range.generator import Made, Parent
 from assay.types import Kind
 
@@ -42,20 +44,33 @@ class Reconstruct:
         "A photo sent through a learned decoder: same content, only the decoder's traces."
     )
 
+    def __init__(self, decoders: Sequence[str] = ()) -> None:
+        """Take the `decoders` to draw from; without them, the shipped ones.
+
+        Raises
+        ------
+        AssayError
+            If one is unknown.
+        """
+        self._decoders = tuple(decoders)
+        for name in self._decoders:
+            _check(name)
+
     def make(self, parents: Sequence[Parent], rng: np.random.Generator) -> Made | None:
         """Reconstruct the host; every pixel counts as changed, also where the decoder hit the same value."""
         (host,) = parents
-        drawn = decoders()[int(rng.integers(len(decoders())))]
+        names = self._decoders or decoders()
+        drawn = names[int(rng.integers(len(names)))]
         matched = bool(rng.random() < MATCHED)
         pixels = decoded(host.pixels, drawn)
         if matched:
             pixels = spectrum_matched(pixels, host.pixels)
         whole = np.ones(host.pixels.shape[:2], np.bool_)
-        kind, factor = drawn.rsplit("_", 1)
+        kind, factor = layer(drawn)
         parameters = {
             "decoder": drawn,
             "upsampling": kind,
-            "factor": int(factor),
+            "factor": factor,
             "spectrum_matched": matched,
         }
         return Made(pixels, whole, whole.copy(), parameters, (host,))
@@ -66,6 +81,22 @@ def decoders() -> tuple[str, ...]:
     return tuple(f"{kind}_{factor}" for factor in FACTORS for kind in KINDS)
 
 
+def layer(decoder: str) -> tuple[str, int]:
+    """Tell the kind of a decoder's upsampling layers, and its factor."""
+    if decoder in super_resolution.NETWORKS:
+        network = super_resolution.NETWORKS[decoder]
+        return network.upsampling, network.factor
+    kind, factor = decoder.rsplit("_", 1)
+    return kind, int(factor)
+
+
+def _check(decoder: str) -> None:
+    names = (*decoders(), *super_resolution.NETWORKS)
+    if decoder not in names:
+        hint = f"There are {', '.join(names)}."
+        raise AssayError(f"there is no decoder {decoder[:80]!r}", code="decoder", hint=hint)
+
+
 def decoded(pixels: NDArray[np.uint8], decoder: str) -> NDArray[np.uint8]:
     """Send a picture through a learned encoder and decoder, tile by tile.
 
@@ -74,7 +105,7 @@ def decoded(pixels: NDArray[np.uint8], decoder: str) -> NDArray[np.uint8]:
     pixels : ndarray of uint8, shape (H, W, 3)
         sRGB-like. Not modified.
     decoder : str
-        One of `decoders()`.
+        One of `decoders()` or of `super_resolution.NETWORKS`.
 
     Returns
     -------
@@ -85,11 +116,11 @@ def decoded(pixels: NDArray[np.uint8], decoder: str) -> NDArray[np.uint8]:
     Raises
     ------
     AssayError
-        If no decoder has that name.
+        If no decoder has that name; a ModelError if it is a super-resolution network that is not here.
     """
-    if decoder not in decoders():
-        hint = f"There are {', '.join(decoders())}."
-        raise AssayError(f"there is no decoder {decoder[:80]!r}", code="decoder", hint=hint)
+    _check(decoder)
+    if decoder in super_resolution.NETWORKS:
+        return super_resolution.reconstructed(pixels, decoder)
     height, width = pixels.shape[:2]
     grid = max(FACTORS)
     framed = np.pad(
