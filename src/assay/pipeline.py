@@ -42,7 +42,7 @@ from assay.media.decoder import Decoder, decoder
 from assay.media.decoder import Member as Carried
 from assay.media.identify import declared_type, family_of, identify, lies
 from assay.settings import Settings
-from assay.signatures import digests, matching, testfile
+from assay.signatures import matching
 from assay.signatures.library import Library
 from assay.traces import Tracer
 from assay.types import (
@@ -274,13 +274,7 @@ class Screener(Closing):
         return self._conclude(case, trouble)
 
     def _examine(self, case: Case) -> None:
-        library = case.tracer.library
-        known = digests.known(
-            case.sample.sha256,
-            lambda sha256: (
-                testfile.known(sha256) or self._known(sha256) or matching.of_digest(library, sha256)
-            ),
-        )
+        known = matching.of_digest(case.tracer.library, self._known, case.sample.sha256)
         if known is not None:
             case.evidence.append(known)
             return  # decided: nothing else could change it

@@ -10,6 +10,7 @@ import pytest
 from assay.desk.retrohunt import Hunt, changes, changes_of
 from assay.desk.signatures import loaded, remember
 from assay.errors import Failed
+from assay.signatures import testfile
 from assay.signatures.entries import Digest, PictureCode, Signature
 from assay.signatures.pdq import pixels_print
 from assay.signatures.prints import stored
@@ -70,6 +71,13 @@ def known(stores, deed, *, crops: bool, name="fake"):
 def test_nothing_new_changes_nothing(hunt, delivered) -> None:
     delivered()
     assert list(hunt().run()) == []
+
+
+def test_the_test_file_is_known_to_a_hunt_as_it_is_to_a_screening(hunt, delivered) -> None:
+    one = delivered("t.png", testfile.content())
+    (step,) = hunt().run()
+    assert (step.record_id, step.after["label"]) == (one.sample.id, "fake")
+    assert list(hunt().run()) == []  # and stays known
 
 
 def test_a_new_signature_finds_what_was_delivered_and_tells_it_once(stores, deed, hunt, delivered) -> None:

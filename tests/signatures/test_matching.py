@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from assay.signatures import likelihood, matching
+from assay.signatures import likelihood, matching, testfile
 from assay.signatures.entries import Digest, PictureCode, Signature
 from assay.signatures.library import Known, Library
 from assay.signatures.pdq import pixels_print
@@ -13,7 +13,7 @@ from assay.signatures.prints import PICTURE, restored, stored
 from assay.signatures.references import boxed, reference_of
 from assay.signatures.video import VideoPrint
 from assay.testing.images import scene
-from assay.types import Kind
+from assay.types import Kind, sha256_of
 
 PIXELS = scene(320, 240, seed=4, grain=1.0)
 PRINT = pixels_print(PIXELS)
@@ -91,9 +91,30 @@ def test_digests_count_only_where_their_signature_does() -> None:
     sha256 = "ab" * 32
     digest = Signature("d", "known_original", Digest(sha256))
     trial = Known("theirs", digest, "shadow")
-    assert matching.of_digest(Library([trial]), sha256) is None
-    assert matching.of_digest(Library([trial, Known("ours", digest)]), sha256) == "known_original:ours"
-    assert matching.of_digest(Library(), sha256) is None
+    both = Library([trial, Known("ours", digest)])
+    assert matching.of_digest(Library([trial]), nobody, sha256) is None
+    assert matching.of_digest(Library(), nobody, sha256) is None
+    found = matching.of_digest(both, nobody, sha256)
+    assert found is not None
+    assert [r.code for r in found.finding.reasons] == ["known_original"]
+    assert "ours" in found.finding.reasons[0].text
+
+
+def test_what_people_said_of_a_digest_goes_before_a_list_and_the_test_file_before_all() -> None:
+    sha256 = "ab" * 32
+    listed = Library([Known("ours", Signature("d", "known_original", Digest(sha256)))])
+    found = matching.of_digest(listed, lambda _: "known_fake:a reviewer", sha256)
+    assert found is not None
+    assert found.finding.score == 1.0
+    test = sha256_of(testfile.content())
+    for judged in (nobody, lambda _: "known_original:by mistake"):
+        found = matching.of_digest(Library(), judged, test)
+        assert found is not None
+        assert found.finding.score == 1.0
+
+
+def nobody(_sha256: str) -> str | None:
+    return None
 
 
 def test_pixels_are_needed_only_where_there_is_something_to_compare_with() -> None:

@@ -22,7 +22,7 @@ from assay.case import strictest
 from assay.desk.history import screening_of
 from assay.errors import SampleError
 from assay.report.contract import to_json
-from assay.signatures import digests, matching
+from assay.signatures import matching
 from assay.signatures.audio import AudioPrint
 from assay.signatures.pdq import ImagePrint
 from assay.signatures.prints import CLIP, PICTURE, SOUND, restored
@@ -189,10 +189,7 @@ class Hunt:
         return replace(fresh, sample=kept, path=stored.path, quarantine_id=stored.quarantine_id)
 
     def _looked_up(self, record: Record, needs: list[Outcome]) -> list[Evidence]:
-        judgements = self.stores.judgements
-        known = digests.known(
-            record.sha256, lambda s: judgements.known(s) or matching.of_digest(self.library, s)
-        )
+        known = matching.of_digest(self.library, self.stores.judgements.known, record.sha256)
         if known is not None:
             return [known]
         found: list[Matched | None] = []

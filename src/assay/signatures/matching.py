@@ -7,7 +7,7 @@ counts `UNCOMPARED` at most, and the policy holds. Signatures on trial are named
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.media.views import upright_box
-from assay.signatures import digests, likelihood
+from assay.signatures import digests, likelihood, testfile
 from assay.signatures.audio import AudioMatch, AudioPrint
 from assay.signatures.difference import Difference, Shown, against_fake, against_original, against_whole
 from assay.signatures.library import Known, Library, PictureMatch
@@ -70,8 +70,18 @@ class _Said:
     finding: Finding
 
 
-def of_digest(library: Library, sha256: str) -> str | None:
-    """What a lookup of digests answers: ``known_fake:LIST``, or None."""
+def of_digest(library: Library, judged: Callable[[str], str | None], sha256: str) -> Evidence | None:
+    """Look a digest up wherever one can be known: the test file's, those that people judged, the library's.
+
+    Parameters
+    ----------
+    judged : callable
+        What people of this installation said of a digest, as `digests.known` wants it.
+    """
+    return digests.known(sha256, lambda s: testfile.known(s) or judged(s) or _listed(library, s))
+
+
+def _listed(library: Library, sha256: str) -> str | None:
     known = library.digest(sha256)
     return f"{known.about}:{known.listed}" if known is not None and known.counts else None
 
