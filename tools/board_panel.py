@@ -1,4 +1,4 @@
-"""The scoreboard's panel: shipped detectors, learned heads that saw neither source nor generator; and peers."""
+"""The scoreboard's panel: shipped detectors, with learned heads that saw neither source nor generator; and peers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import copy_move  # of tools/train
+
 from assay.bench.manifest import Entry
 from assay.bench.panel import opened, reads_metadata
 from assay.bench.peers import Peer, PeerDetector
 from assay.evidence import models, registry
 from assay.evidence.detector import Card
+from assay.evidence.detectors.copy_move import CopyMove
 from assay.evidence.detectors.learned_image import LearnedImage
 
 HeadOf = Callable[[str, str, Sequence[str]], Any]  # source, generator, digests -> the head
@@ -61,6 +64,8 @@ class Board:
         return self._own
 
     def stamp(self, name: str, entry: Entry) -> str:
+        if name == CopyMove.card.name and (weights := copy_move.unseen(entry.source)) is not None:
+            return f"unseen-{hashlib.sha256(repr(weights).encode()).hexdigest()[:12]}"
         if name != LearnedImage.card.name or self._head_of is None:
             return ""
         unseen = f"{self._stamp}/{entry.source}/{entry.generator}"
@@ -75,6 +80,8 @@ class Board:
             if learned and self._head_of is not None:
                 self._sessions = models.sessions(list(LearnedImage.card.models), self._models_dir)
         found = dict(self._open)
+        if CopyMove.card.name in found and (weights := copy_move.unseen(entry.source)) is not None:
+            found[CopyMove.card.name] = CopyMove(weights)
         if self._sessions and self._head_of is not None:
             head = self._head_of(entry.source, entry.generator, (entry.sha256, *_parents(entry)))
             found[LearnedImage.card.name] = LearnedImage(self._sessions, head)

@@ -73,7 +73,7 @@ SHARES = {
     "lossless": 0.4,
     "camera": 0.4,
     "saved": 0.5,
-    "large_more": 0.5,
+    "large_more": 0.25,
     "qualities": 0.65,
     "lossless_more": 0.5,
     "more": 1.0,
@@ -275,8 +275,52 @@ def make(asked: argparse.Namespace) -> None:
             "settings": {"samples": asked.samples, "each": asked.each, "launderings": scorer.extra.get(name, 0), "seed": asked.seed},
             "distribution": json.loads((path.parent / "distribution.json").read_text()) if name in board_media.LONG_SIDES | board_media.LATER_SIDES else None,
         }  # fmt: skip
-        parquet.write_scores(SCORES / f"{name}.parquet", rows, told)
+        path = SCORES / f"{name}.parquet"
+        if asked.replace:
+            replace_scores(path, rows, told)
+        else:
+            parquet.write_scores(path, rows, told)
     PAGE.write_text(page(committed()), encoding="utf-8")
+
+
+def replace_scores(path: Path, rows: Sequence[Scored], told: dict[str, Any]) -> None:
+    """Put new scores of some detectors in the place of the committed ones, row by row; all others stay.
+
+    Raises
+    ------
+    AssayError
+        If the renditions that were scored are not those of the committed rows.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+
+    scored = path.with_name(f"{path.stem}.new.parquet")
+    parquet.write_scores(scored, rows, told)
+    fresh = {_key(r): r for r in pq.read_table(scored).to_pylist()}
+    scored.unlink()
+    table, before = pq.read_table(path), parquet.told_of(path)
+    kept, names = table.to_pylist(), {c["name"] for c in told["detectors"]}
+    stale = {_key(r): r for r in kept if r["detector"] in names}
+    same = fresh.keys() == stale.keys()
+    if not same or any(fresh[k]["rendition"] != stale[k]["rendition"] for k in stale):
+        raise AssayError(
+            f"{path.name}: other renditions were scored than those of the committed rows",
+            code="scoreboard",
+            hint="Make this corpus anew with all detectors.",
+        )
+    merged = [fresh.get(_key(r), r) for r in kept]
+    cards = [*told["detectors"], *(c for c in before["detectors"] if c["name"] not in names)]
+    about = before | {
+        "detectors": sorted(cards, key=lambda c: [d["name"] for d in before["detectors"]].index(c["name"]))
+    }
+    metadata = {"assay": json.dumps(about, sort_keys=True)}
+    pq.write_table(
+        pa.Table.from_pylist(merged, schema=table.schema.with_metadata(metadata)), path, compression="zstd"
+    )
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str, str]:
+    return row["sample"], row["laundering"], row["detector"]
 
 
 def shuffled(entries: Sequence[Entry]) -> list[Entry]:
@@ -386,6 +430,11 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--detectors", nargs="*", default=[], help="these alone: to fill the cache in parts")
     parser.add_argument("--corpora", nargs="*", default=[], help="these alone; the others stay as they are")
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="score --detectors alone; the committed scores of the others stay",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument(

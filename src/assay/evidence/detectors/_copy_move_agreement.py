@@ -168,9 +168,18 @@ def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def refined(
-    surface: Surface, affine: NDArray[np.float64], mask: NDArray[np.bool_], *, rounds: int = 5
+    surface: Surface,
+    affine: NDArray[np.float64],
+    mask: NDArray[np.bool_],
+    *,
+    other: Surface | None = None,
+    rounds: int = 5,
 ) -> NDArray[np.float64]:
-    """Gauss-Newton on the grey levels within `mask`: the map that explains them best, whatever gain and bias."""
+    """Gauss-Newton on the grey levels within `mask`: the map that explains them best, whatever gain and bias.
+
+    It leads into `other`, which is the surface itself by default.
+    """
+    into = other or surface
     y, x = np.nonzero(mask)
     if len(x) > 12000:
         step = len(x) // 12000 + 1
@@ -178,7 +187,7 @@ def refined(
     centre = np.array([x.mean(), y.mean()])
     dx, dy = (x - centre[0]) / 50, (y - centre[1]) / 50  # of similar size as the other parameters
     target = surface.grey[y, x].astype(np.float64)
-    pictures = (surface.grey, *surface.slopes)
+    pictures = (into.grey, *into.slopes)
     affine, gain, bias = affine.copy(), 1.0, 0.0
     for _ in range(rounds):
         u = (affine[0, 0] * x + affine[0, 1] * y + affine[0, 2]).astype(np.float32)

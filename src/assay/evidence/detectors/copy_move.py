@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from assay.evidence.detector import Card
 from assay.evidence.detectors import _copy_move_agreement as agreement
 from assay.evidence.detectors import _copy_move_direction as direction
+from assay.evidence.detectors import _copy_move_evidence as evidence
 from assay.evidence.detectors import _copy_move_matching as matching
 from assay.evidence.detectors._copy_move_agreement import Match
 from assay.media.views import Image, upright
@@ -28,9 +29,8 @@ SMALLEST = 64  # pixels on the shorter side
 FEWEST_POINTS = 12
 WORKED = 400_000  # pixels: larger pictures are shrunk to this size
 LEAST, LARGEST = 0.003, 0.4  # of the picture: a place that is smaller or larger is not a copy that we know
-SIZEABLE = 0.01  # of the picture: smaller places (digits, icons) count for less
 SHARED = 0.3  # of the smaller one of two matches' places: more, and they lie on each other
-FOUND = 5.0  # a score that honest pictures hardly reach; see docs/detectors/copy_move.md
+FOUND = 0.0  # a score that honest pictures hardly reach; see docs/detectors/copy_move.md
 EDGE, LOST = 4.0, 2.0  # weights of what tells a copy from its original
 UNDECIDED = 0.2  # of their sum: below it both places are reported
 MOST = 3  # matches that are reported
@@ -40,7 +40,7 @@ MOST_POINTS = 64
 class CopyMove:
     card: ClassVar[Card] = Card(
         name="copy_move",
-        version=1,
+        version=2,
         reads=Image,
         family="copies",
         claims=frozenset({Kind.COPY_MOVE}),
@@ -49,22 +49,25 @@ class CopyMove:
         licence="Apache-2.0",
     )
 
+    def __init__(self, weights: evidence.Weights | None = None) -> None:
+        self._weights = weights or evidence.shipped()
+
     def examine(self, view: Image, /) -> Finding:
         height, width = view.coded.shape[:2]
         if min(height, width) < SMALLEST:
             return Finding.not_applicable(
                 "too_small", f"A side is under {SMALLEST} pixels: too little to compare within the picture."
             )
-        picture = _luma(view.coded)
+        picture = luma(view.coded)
         grey = _worked(picture)
         points = matching.keypoints(grey)
         if len(points.places) < FEWEST_POINTS:
             return Finding.not_applicable(
                 "no_detail", "The picture is flat or blurred: no places stand out that could be compared."
             )
-        matches = matched(grey, points)
-        scored = sorted(((contrast(m, matches), m) for m in matches), key=lambda pair: -pair[0])
-        score = max((s for s, _ in scored), default=0.0)
+        weighed = [(self._weights.score(m), match) for match, m in measured(picture, grey, points)]
+        scored = sorted(weighed, key=lambda pair: -pair[0])
+        score = max((s for s, _ in scored), default=evidence.LEAST)
         found = [(s, decided(m, picture, grey)) for s, m in scored if s >= FOUND][:MOST]
         return Finding(
             Outcome.SCORED,
@@ -89,17 +92,31 @@ def matched(grey: NDArray[np.uint8], points: matching.Points) -> list[Match]:
 
 def strength(match: Match) -> float:
     """How much a match speaks for a copy: detail that agrees, at many points, over a place of some size."""
-    size = min(1.0, float(match.first.mean()) / SIZEABLE, float(match.second.mean()) / SIZEABLE)
+    size = min(
+        1.0, float(match.first.mean()) / evidence.SIZEABLE, float(match.second.mean()) / evidence.SIZEABLE
+    )
     return size * math.sqrt(match.points) * math.atanh(min(max(match.agreement, 0.0), 0.999))
 
 
-def contrast(match: Match, others: Sequence[Match]) -> float:
-    """The strength of a match beyond that of its strongest rival.
+def measured(
+    picture: NDArray[np.uint8], grey: NDArray[np.uint8] | None = None, points: matching.Points | None = None
+) -> list[tuple[Match, evidence.Measures]]:
+    """All matches of a luma picture (H, W), with what tells a copy from a likeness; see `luma`."""
+    grey = _worked(picture) if grey is None else grey
+    points = matching.keypoints(grey) if points is None else points
+    if len(points.places) < FEWEST_POINTS:
+        return []
+    matches = matched(grey, points)
+    pictures = evidence.Pictures(picture, agreement.Surface(grey.astype(np.float32)))
+    return [(m, evidence.measures(pictures, m, rival(m, matches))) for m in matches]
+
+
+def rival(match: Match, others: Sequence[Match]) -> float:
+    """The strength of a match's strongest rival, or 0.
 
     Where a place resembles a third one as well, it belongs to a pattern: a copy has one original.
     """
-    rivals = (strength(o) for o in others if o is not match and _rivals(match, o))
-    return strength(match) - max(rivals, default=0.0)
+    return max((strength(o) for o in others if o is not match and _rivals(match, o)), default=0.0)
 
 
 def _rivals(match: Match, other: Match) -> bool:
@@ -125,7 +142,8 @@ def decided(match: Match, picture: NDArray[np.uint8], grey: NDArray[np.uint8]) -
     return replace(match, suspects=(match.second,) if leaning > 0 else (match.first,))
 
 
-def _luma(coded: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def luma(coded: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Luma (H, W) of a picture (H, W, 3)."""
     cv2.setNumThreads(1)  # an examiner must not start threads
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(coded), cv2.COLOR_RGB2GRAY), np.uint8)
 
