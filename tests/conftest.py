@@ -24,6 +24,14 @@ for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("shared") is not None and not SHARED.is_dir():
+        pytest.skip("../shared/data is not here")
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     place = tmp_path / "home"
