@@ -87,6 +87,22 @@ def test_a_sample_that_cannot_be_recorded_is_not_taken_and_its_slot_stays_free(h
     assert house.workers[0]._slots.all_free(0)
 
 
+def test_without_a_thread_a_sample_is_admitted_and_left_to_the_queue(house, monkeypatch):
+    def none_left(_self):
+        raise RuntimeError("can't start new thread")
+
+    worker = house.workers[0]
+    monkeypatch.setattr("assay.desk.work.threading.Thread.start", none_left)
+    job = house.submit()
+    monkeypatch.undo()
+    assert (house.intake.job(job.id).state, house.waits) == (State.QUEUED, [job.id])
+    assert worker.busy == 0  # nothing lengthens its lease
+    assert worker._slots.all_free(0)
+    assert house.reaper().reap() == 1
+    worker.work(job.id)
+    assert house.told == [job.id]
+
+
 def test_what_nobody_expected_is_logged_and_left_to_the_reaper(house, caplog):
     house.pipeline.raises = RuntimeError("a bug")
     with caplog.at_level(logging.ERROR):

@@ -118,12 +118,19 @@ class Worker:
             return False
         try:
             claim = self._jobs.add_begun(job, self._executor)
-            with self._lock:
-                self._claims[job.id] = claim  # its lease is renewed while it waits for its slot
-            threading.Thread(target=self._begun, args=(claim, place), name="begun", daemon=True).start()
         except BaseException:
             self._slots.leave(place)
             raise
+        with self._lock:
+            self._claims[job.id] = claim  # its lease is renewed while it waits for its slot
+        try:
+            threading.Thread(target=self._begun, args=(claim, place), name="begun", daemon=True).start()
+        except RuntimeError:  # no more threads on this machine: the job is admitted, and the reaper queues it
+            log.warning("job %s waits: no thread can be started", job.id[:12])
+            self._slots.leave(place)
+            with self._lock:
+                del self._claims[job.id]
+            self._jobs.give_back(claim)
         return True
 
     def _begun(self, claim: Claim, place: object) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from assay.evidence.detectors import _copy_move_direction as direction
 from assay.evidence.detectors.copy_move import FOUND, CopyMove
 from assay.media.views import Image, upright
 from assay.testing import images
@@ -137,6 +138,13 @@ def test_flat_noisy_and_tiny_pictures() -> None:
     assert [r.code for r in examined(images.scene(200, 63, seed=1)).reasons] == ["too_small"]
     noisy = examined(images.noise(300, 240, seed=4))
     assert (noisy.score or 0) < FOUND
+
+
+def test_planes_that_agree_have_no_outline_and_are_no_failure() -> None:
+    place = np.zeros((200, 300), bool)
+    place[60:120, 40:110] = True
+    shift = np.array([[1.0, 0.0, 120.0], [0.0, 1.0, 10.0]])
+    assert direction.outline_contrast(np.full((200, 300), 90, np.float32), shift, place) == 0.0
 
 
 def test_it_keeps_the_promises_of_a_detector() -> None:

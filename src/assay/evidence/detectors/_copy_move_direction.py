@@ -48,7 +48,8 @@ def outline_contrast(
     # Deep inside both are the same but for gain: brought to one scale there.
     inner = [float(s[: STEPS - NEAR + 1].mean()) + 0.5 for s in slopes]
     crest = [float(s[STEPS - NEAR : STEPS + NEAR].max()) / i for s, i in zip(slopes, inner, strict=True)]
-    return (crest[1] - crest[0]) / (crest[0] + crest[1])
+    both = crest[0] + crest[1]
+    return (crest[1] - crest[0]) / both if both else 0.0  # no slope at either: drawn planes
 
 
 def detail_lost(
