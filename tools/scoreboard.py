@@ -112,10 +112,10 @@ def heads(cache: Path | None, roots: dict[str, Path]) -> tuple[HeadOf | None, st
     """Heads that saw neither source nor generator, and what names them."""
     if cache is None:
         return None, ""
-    from learned_image import Heads
+    from heads import PAIRS, STRENGTH, Heads
 
     trained = Heads(cache, roots)
-    stored = hashlib.sha256()
+    stored = hashlib.sha256(repr((STRENGTH, PAIRS)).encode())
     for path in sorted(cache.glob("*.npz")):
         stored.update(f"{path.name}/{path.stat().st_size}".encode())
     return trained.for_sample, stored.hexdigest()[:12]

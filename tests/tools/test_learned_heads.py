@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("sklearn", reason="the extra `train` is not installed")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "train"))
@@ -147,3 +149,55 @@ def test_a_sample_is_scored_by_the_head_of_its_fold_or_of_its_files(
 
 def test_auc_counts_ties_half() -> None:
     assert trainer.auc(np.array([1.0, 2.0]), np.array([1.0, 0.0])) == pytest.approx(0.875)
+
+
+def test_classes_weigh_the_same_among_thumbnails_and_among_all_others(data: heads.Set) -> None:
+    rows = tuple(
+        dataclasses.replace(r, history="thumbnail" if i % 3 == 0 and r.condition == "matched" else "")
+        for i, r in enumerate(data.rows)
+    )
+    told = dataclasses.replace(data, rows=rows, history=np.array([r.history for r in rows]))
+    w = heads.weights(told, told.matched)
+    for history in ("", "thumbnail"):
+        cell = told.matched & (told.history == history)
+        assert w[cell & told.fake].sum() == pytest.approx(w[cell & ~told.fake].sum(), rel=0.15)
+
+
+def picture_group(**changed: object) -> corpus.Group:
+    fields: dict[str, object] = {
+        "name": "made", "root": "packages", "folder": ".", "label": "fake", "content": "scene",
+        "source": "picture", "views": 2, "native": False, "names": ("*.png",), "licence": "made by this test",
+    }  # fmt: skip
+    return corpus.Group(**(fields | changed))  # type: ignore[arg-type]
+
+
+def test_a_grid_of_pictures_gives_each_of_them_its_own_views(tmp_path: Path) -> None:
+    grid = np.repeat(np.repeat(np.arange(9, dtype=np.uint8).reshape(3, 3) * 20, 100, 0), 100, 1)
+    Image.fromarray(np.stack([grid] * 3, 2)).save(tmp_path / "grid.png")
+    found = list(corpus.views(tmp_path / "grid.png", picture_group(tiles=3)))
+    assert len(found) == 18
+    assert len({row.source for row, _ in found}) == 9
+    for row, pixels in found:
+        k = int(row.name.rpartition("#")[2])
+        assert np.abs(pixels.astype(int) - 20 * k).max() <= 3
+
+
+def test_thumbnails_are_square_and_say_what_they_went_through(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (500, 900, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "wide.png")
+    group = picture_group(label="bona_fide", thumbnails=3)
+    found = list(corpus.thumbnails(tmp_path / "wide.png", group))
+    assert [row.history for row, _ in found] == ["thumbnail"] * 3
+    assert all(pixels.shape[0] == pixels.shape[1] <= 500 for _, pixels in found)
+    assert [row.history for row, _ in corpus.views(tmp_path / "wide.png", group)] == ["", ""]
+
+
+def test_generators_that_are_held_out_take_their_training_pictures_with_them() -> None:
+    names = [g.name for g in corpus.groups(embeddings.LISTS[1])]
+    for left in ("sd3", "comfyui"):
+        assert any(n.startswith(left) for n in names)
+    assert not any("gemini" in n or "nano_banana" in file for n, file in _files_of(embeddings.LISTS[1]))
+
+
+def _files_of(path: Path) -> list[tuple[str, str]]:
+    return [(g.name, file) for g in corpus.groups(path) for file in g.names]

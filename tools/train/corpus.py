@@ -44,6 +44,9 @@ class Group:
     names: tuple[str, ...]
     licence: str
     limit: int = 0
+    tiles: int = 1  # pictures a side of one file, where files are square grids of pictures
+    history: str = ""  # what all of its pictures went through before: "" or "thumbnail"
+    thumbnails: int = 0  # further views of each, first made a thumbnail as pictures with that history were
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Row:
     quality: int
     condition: str  # "matched", "large" (portraits without a bona fide counterpart) or "native"
     chroma: float  # of a portrait, 0 to 255: many of the bona fide ones are grey; -1 for other pictures
+    history: str = ""  # of the group, or of the view
 
 
 def groups(path: Path) -> list[Group]:
@@ -74,23 +78,51 @@ def files(group: Group, roots: dict[str, Path]) -> list[Path]:
 
 
 def views(path: Path, group: Group) -> Iterator[tuple[Row, Pixels]]:
-    """All views of one picture: matched ones, and the untouched one where the set has it."""
-    seed = hashlib.sha256(f"{group.name}/{path.name}".encode()).digest()
-    rng = np.random.default_rng(list(seed[:8]))
+    """All views of one file: matched ones, and the untouched one where the set has it."""
+    for name, source, picture in _pictures(path, group):
+        rng = _seeded(name)
+        row = _row(name, source, group, picture, group.history)
+        if group.native:
+            yield row(min(picture.size), "native", 0, "native"), np.asarray(picture)
+        for _ in range(group.views):
+            start = as_portrait(picture, rng) if group.content == "portrait" else picture
+            yield _view(start, rng, row, "matched")
+        if group.name == "sd3":
+            yield _view(picture, rng, row, "large")
+
+
+def thumbnails(path: Path, group: Group) -> Iterator[tuple[Row, Pixels]]:
+    """Views of pictures that were first made thumbnails, as many generated ones are before they are published."""
+    for name, source, picture in _pictures(path, group):
+        rng = _seeded(f"thumbnail {name}")
+        row = _row(name, source, group, picture, "thumbnail")
+        for _ in range(group.thumbnails):
+            yield _view(as_thumbnail(picture, rng), rng, row, "matched")
+
+
+def _pictures(path: Path, group: Group) -> Iterator[tuple[str, str, Image.Image]]:
+    """Name, source and pixels of each picture of a file."""
     with Image.open(path) as opened:
         source = source_of(path, group, opened)
         picture = ImageOps.exif_transpose(opened).convert("RGB")
+    if group.tiles == 1:
+        yield f"{group.name}/{path.name}", source, picture
+        return
+    side = min(picture.size) // group.tiles
+    for k in range(group.tiles**2):
+        x, y = k % group.tiles * side, k // group.tiles * side
+        yield f"{group.name}/{path.name}#{k}", f"{source}#{k}", picture.crop((x, y, x + side, y + side))
+
+
+def _seeded(name: str) -> np.random.Generator:
+    return np.random.default_rng(list(hashlib.sha256(name.encode()).digest()[:8]))
+
+
+def _row(name: str, source: str, group: Group, picture: Image.Image, history: str) -> Callable[..., Row]:
     chroma = chroma_of(picture) if group.content == "portrait" else -1.0
-    row = partial(
-        Row, f"{group.name}/{path.name}", group.name, source, group.content, group.label, chroma=chroma
+    return partial(
+        Row, name, group.name, source, group.content, group.label, chroma=chroma, history=history
     )
-    if group.native:
-        yield row(min(picture.size), "native", 0, "native"), np.asarray(picture)
-    for _ in range(group.views):
-        start = as_portrait(picture, rng) if group.content == "portrait" else picture
-        yield _view(start, rng, row, "matched")
-    if group.name == "sd3":
-        yield _view(picture, rng, row, "large")
 
 
 def _view(
@@ -131,6 +163,15 @@ def as_portrait(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         PORTRAIT, Image.Resampling.LANCZOS, box=(x, y, x + width, y + height), reducing_gap=3
     )
     return coded(cut, "jpeg", int(rng.choice([75, 85, 95, 99])))
+
+
+def as_thumbnail(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Cut square and code as WebP, mostly at a side of 400 pixels: what pages of templates show."""
+    side = min(picture.size)
+    x, y = (int(rng.integers(0, length - side + 1)) for length in picture.size)
+    cut = picture.crop((x, y, x + side, y + side))
+    asked = int(rng.choice([350, 400, 512, 1024], p=[0.15, 0.45, 0.05, 0.35]))
+    return coded(resized(cut, asked, Image.Resampling.LANCZOS), "webp", int(rng.integers(70, 96)))
 
 
 def drawn_size(native: int, rng: np.random.Generator, low: int = SMALLEST) -> int:

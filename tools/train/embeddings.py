@@ -17,7 +17,13 @@ from assay.evidence import models
 from assay.evidence.detectors.learned_image import ENCODER, LearnedImage, reduced, window
 
 HERE = Path(__file__).parent
-LIST = HERE / "learned_image.toml"
+LISTS = (
+    HERE / "learned_image.toml",
+    HERE / "learned_image_generators.toml",
+    HERE.parent / "calibration/media.toml",
+    HERE.parent / "calibration/more.toml",
+    HERE.parent / "calibration/stock.toml",
+)
 Halves = NDArray[np.float16]
 
 
@@ -41,19 +47,38 @@ def encoder() -> LearnedImage:
 
 def embed(cache: Path, roots: dict[str, Path]) -> Embedded:
     """Every view of every picture of the list, and the pairs, computed where the cache does not have them."""
-    parts, detector = [], None
-    for group in corpus.groups(LIST):
-        stored = cache / f"{group.name}.npz"
+    kept = _Kept(cache)
+    for group in listed():
+        paths = corpus.files(group, roots)
+        kept.add(group.name, (v for path in paths for v in corpus.views(path, group)))
+        if group.thumbnails:
+            kept.add(
+                f"{group.name}.thumbnails", (v for path in paths for v in corpus.thumbnails(path, group))
+            )
+    kept.add("pairs", pairs.pairs(roots))
+    return joined(kept.parts)
+
+
+def listed() -> list[corpus.Group]:
+    """All groups of all lists."""
+    return [group for path in LISTS for group in corpus.groups(path)]
+
+
+class _Kept:
+    """Parts of the cache, each computed where it is not there yet."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._detector: LearnedImage | None = None
+        self.parts: list[Embedded] = []
+
+    def add(self, name: str, views: Iterable[tuple[corpus.Row, corpus.Pixels]]) -> None:
+        stored = self._cache / f"{name}.npz"
         if not stored.exists():
-            detector = detector or encoder()
-            views = (v for path in corpus.files(group, roots) for v in corpus.views(path, group))
-            store(stored, described(views, detector))
-            print(f"{group.name}: done", flush=True)
-        parts.append(read(stored))
-    stored = cache / "pairs.npz"
-    if not stored.exists():
-        store(stored, described(pairs.pairs(roots), detector or encoder()))
-    return joined([*parts, read(stored)])
+            self._detector = self._detector or encoder()
+            store(stored, described(views, self._detector))
+            print(f"{name}: done", flush=True)
+        self.parts.append(read(stored))
 
 
 def described(views: Iterable[tuple[corpus.Row, corpus.Pixels]], detector: LearnedImage) -> Embedded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ FOLDS = 5
 EDGES = (123, 300, 700)  # pixels of the short side, between the size bins
 BINS = ("64-122", "123-299", "300-699", "700-1500")
 # Inverse regularisation of each part's logistic regression.
-STRENGTH = {"last": 0.003, "middle": 1e-4}
+STRENGTH = {"last": 0.03, "middle": 0.001}
 PAIRS = 0.3  # weight of all reconstruction pairs in the middle part, beside 1 of all other pictures
 BUDGET = 0.01  # false alarms
 MIDDLE = "window_middle"  # which of the embedded columns the middle part reads
@@ -48,6 +49,7 @@ class Set:
     source: NDArray[np.str_]
     content: NDArray[np.str_]
     condition: NDArray[np.str_]
+    history: NDArray[np.str_]
     bin: NDArray[np.int64]
     fold: NDArray[np.int64]
     rows: tuple[corpus.Row, ...]
@@ -79,7 +81,8 @@ def prepared(found: embeddings.Embedded, middle: str = "middle") -> Set:
     rows = tuple(rows[i] for i in order)
     last = found.last[order].astype(np.float64)
     column = {
-        k: np.array([str(getattr(r, k)) for r in rows]) for k in ("set", "source", "content", "condition")
+        k: np.array([str(getattr(r, k)) for r in rows])
+        for k in ("set", "source", "content", "condition", "history")
     }
     return Set(
         last=last / np.linalg.norm(last, axis=1, keepdims=True),
@@ -93,21 +96,21 @@ def prepared(found: embeddings.Embedded, middle: str = "middle") -> Set:
 
 
 def weights(data: Set, chosen: Mask) -> Floats:
-    """Weigh rows so that neither size nor content tells the classes apart.
+    """Weigh rows so that neither size, content nor what a picture went through tells the classes apart.
 
-    Within a cell of equal content and size bin both classes weigh the same, as far as both are there; then both classes
-    are brought to the same sum.
+    Within a cell of equal content, size bin and history both classes weigh the same, as far as both are there; then both
+    classes are brought to the same sum.
     """
     w = np.zeros(len(data.rows))
     if not chosen.any():
         return w
-    for content in np.unique(data.content):
-        for size in range(len(BINS)):
-            cell = chosen & (data.content == content) & (data.bin == size)
-            sides = [cell & (data.fake == fake) for fake in (False, True)]
-            both = min(s.sum() for s in sides) >= 3
-            for side in sides:
-                w[side] = cell.sum() / 2 / max(1, side.sum()) if both else 1.0
+    kinds = itertools.product(np.unique(data.content), range(len(BINS)), np.unique(data.history))
+    for content, size, history in kinds:
+        cell = chosen & (data.content == content) & (data.bin == size) & (data.history == history)
+        sides = [cell & (data.fake == fake) for fake in (False, True)]
+        both = min(s.sum() for s in sides) >= 3
+        for side in sides:
+            w[side] = cell.sum() / 2 / max(1, side.sum()) if both else 1.0
     for fake in (False, True):
         side = chosen & (data.fake == fake)
         w[side] *= chosen.sum() / 2 / max(w[side].sum(), 1e-9)
@@ -271,7 +274,7 @@ def _digests(cache: Path, roots: dict[str, Path]) -> dict[str, str]:
     stored = cache / "digests.json"
     if not stored.exists():
         found = {}
-        for group in corpus.groups(embeddings.LIST):
+        for group in embeddings.listed():
             for path in corpus.files(group, roots):
                 with Image.open(path) as opened:
                     found[hashlib.sha256(path.read_bytes()).hexdigest()] = corpus.source_of(

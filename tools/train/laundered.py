@@ -1,6 +1,6 @@
 """How `learned_image` holds after launderings: a seeded subsample, heads that saw neither source nor generator.
 
-python tools/train/laundered.py --media ../shared/data --packages PACKAGES --cache CACHE
+python tools/train/laundered.py --media ../shared/data --packages PACKAGES --more MORE --cache CACHE
 
 Fakes and bona fide pictures are first brought to a short side of 768 and one JPEG of quality 95 (the base cell of
 `assay.range.laundering`), then sent through each laundering.
@@ -41,14 +41,15 @@ def main() -> None:
     )
     parser.add_argument("--media", type=Path, required=True)
     parser.add_argument("--packages", type=Path, required=True)
+    parser.add_argument("--more", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     asked = parser.parse_args()
-    roots = {"shared": asked.media, "packages": asked.packages}
+    roots = {"shared": asked.media, "packages": asked.packages, "more": asked.more}
     heads, encoder = Heads(asked.cache, roots), embeddings.encoder()
     scores: dict[tuple[str, bool], list[tuple[float, float]]] = {
         (n, y): [] for n in NAMES for y in (False, True)
     }
-    for group in corpus.groups(embeddings.LIST):
+    for group in embeddings.listed():
         paths = corpus.files(group, roots)
         for path in paths[:: max(1, len(paths) // PER_SET[group.name])] if group.name in PER_SET else ():
             with Image.open(path) as opened:

