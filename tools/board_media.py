@@ -44,6 +44,7 @@ from assay.verdict.calibration import SIZES
 HERE = Path(__file__).parent
 LISTS = (HERE / "train" / "learned_image.toml", HERE / "calibration" / "media.toml")
 LATER = HERE / "calibration" / "more.toml"
+STOCK = HERE / "calibration" / "stock.toml"  # bona fide pictures that look like what generators are asked for
 NAMES = {"sd3": "Stable Diffusion 3", "gemini": "Gemini 3 Pro", "comfyui_drawings": "ComfyUI", "comfyui_scenes": "ComfyUI"}  # fmt: skip
 MAKERS = ("splice", "copy_move", "inpaint", "reconstruct")
 JPEG = (85, 85)
@@ -134,8 +135,9 @@ def pictures(
     for one in files:
         fake = one.group.label == "fake"
         kind = "inpainting" if one.group.name == "inpaint" else "full_synthesis"
+        family = "stock" if one.group.name.startswith("stock_") else one.group.content
         shared = {
-            "label": one.group.label, "family": one.group.content, "source": one.source, "note": one.name,
+            "label": one.group.label, "family": family, "source": one.source, "note": one.name,
             "generator": NAMES.get(one.group.name, one.group.name) if fake else "", "kind": kind if fake else "",
         }  # fmt: skip
         rows += [

@@ -6,7 +6,7 @@
 
 `make` builds the corpora (board_media.py), lets the panel of board_panel.py score them, writes docs/scoreboard/*.parquet
 and the page. PACKAGES and MORE are the unpacked packages that tools/train/learned_image.toml and
-tools/calibration/media.toml and more.toml name, CACHE holds what tools/train/learned_image.py embedded. What was scored is kept in
+tools/calibration/media.toml, more.toml and stock.toml name, CACHE holds what tools/train/learned_image.py embedded. What was scored is kept in
 WORK, so that a second run goes on where the first ended. With --budget-minutes it stops taking up samples after that
 time; the page names how many there were. With --corpora it makes these alone and leaves the others as they are.
 
@@ -76,13 +76,14 @@ SHARES = {
     "large_more": 0.25,
     "qualities": 0.65,
     "lossless_more": 0.5,
-    "more": 1.0,
+    "more": 0.5,
+    "stock": 1.0,
 }  # of the time left
 
 
 def drawn(entry: Entry, corpus: str, extra: int, seed: int) -> tuple[str, ...]:
     """The launderings of a sample: the one that all of its corpus get, and `extra` drawn by its digest."""
-    first = BASE if corpus in ("pictures", "more") else AS_IS
+    first = BASE if corpus in ("pictures", "more", "stock") else AS_IS
     others = [n for n in laundering.names("image") if n != BASE]
     rng = board_media.seeded(entry.sha256, seed)
     chosen = rng.permutation(len(others))[:extra].tolist()
@@ -233,6 +234,7 @@ def corpora(asked: argparse.Namespace, roots: dict[str, Path]) -> dict[str, Call
     seed, work = asked.seed, asked.work
     first = board_media.in_turn(board_media.listed(roots), seed)
     later = board_media.in_turn(board_media.listed(roots, (board_media.LATER,)), seed)
+    stock = board_media.in_turn(board_media.listed(roots, (board_media.STOCK,)), seed)
     every = board_media.in_turn(board_media.listed(roots, (*board_media.LISTS, board_media.LATER)), seed)
 
     def forged(name: str, files: list[board_media.Listed], k: int) -> Callable[[], Path]:
@@ -246,6 +248,7 @@ def corpora(asked: argparse.Namespace, roots: dict[str, Path]) -> dict[str, Call
         "saved": lambda: pictures(every, work / "saved", seed, ("medium",), board_media.QUALITIES),
         **{name: forged(name, every, 10 + k) for k, name in enumerate(board_media.LATER_SIDES)},
         "more": lambda: pictures(later, work / "more", seed, ("medium",)),
+        "stock": lambda: pictures(stock, work / "stock", seed),
     }
 
 

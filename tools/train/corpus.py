@@ -120,9 +120,7 @@ def _seeded(name: str) -> np.random.Generator:
 
 def _row(name: str, source: str, group: Group, picture: Image.Image, history: str) -> Callable[..., Row]:
     chroma = chroma_of(picture) if group.content == "portrait" else -1.0
-    return partial(
-        Row, name, group.name, source, group.content, group.label, chroma=chroma, history=history
-    )
+    return partial(Row, name, group.name, source, group.content, group.label, chroma=chroma, history=history)
 
 
 def _view(
@@ -143,6 +141,8 @@ def source_of(path: Path, group: Group, picture: Image.Image) -> str:
         return f"gemini:{path.parents[1].name}"
     if group.name == "opencv":  # left and right, before and after: one scene
         return "opencv:" + path.stem.rstrip("0123456789LRAB")
+    if group.folder == ".":  # of many packages, whose file names are alike
+        return f"{group.name}:{'/'.join(path.parts[-4:])}"
     return f"{group.name}:{path.stem}"
 
 
