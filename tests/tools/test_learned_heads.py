@@ -201,3 +201,14 @@ def test_generators_that_are_held_out_take_their_training_pictures_with_them() -
 
 def _files_of(path: Path) -> list[tuple[str, str]]:
     return [(g.name, file) for g in corpus.groups(path) for file in g.names]
+
+
+def test_pictures_of_one_name_in_two_packages_are_two_sources(tmp_path: Path) -> None:
+    group = picture_group(name="stock_scenes", folder=".")
+    sources = set()
+    for package in ("one-1.0", "two-1.0"):
+        path = tmp_path / package / "package" / "img" / "bg.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(np.zeros((80, 80, 3), np.uint8)).save(path)
+        sources |= {row.source for row, _ in corpus.views(path, group)}
+    assert len(sources) == 2

@@ -143,3 +143,15 @@ def test_a_line_at_the_border_is_no_forgery(monkeypatch: pytest.MonkeyPatch) -> 
     assert found.regions == ()
     monkeypatch.setattr(jpeg_ghost, "_without_border", lambda ratio, _blocks, _shape: ratio)
     assert (examined(lined).score or 0) > 2 * (found.score or 0)
+
+
+def test_steps_of_their_own_must_be_carried_by_most_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture that was never saved before gets no table of another maker, however many steps were free."""
+    data = images.jpeg(images.scene(512, 448, seed=41), quality=85)
+    view = Image(coded=pixels_of(data), planes=read_jpeg(data, pixels=10**7).planes, media_type="image/jpeg")
+    blocks = jpeg_ghost.window_of(view.planes[0], view.coded)
+    monkeypatch.setattr(jpeg_ghost, "OWN", -1e9)  # every frequency has a step of its own
+    monkeypatch.setattr(jpeg_ghost, "FREE", -10.0)  # and gains by it
+    assert jpeg_ghost.found_ghost(blocks).quality > 0
+    monkeypatch.setattr(jpeg_ghost, "CARRIED", -1e9)
+    assert jpeg_ghost.found_ghost(blocks).quality == 0
