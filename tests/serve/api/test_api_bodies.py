@@ -22,7 +22,7 @@ HEAD = "PUT /v1/samples HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n
 def strict(tmp_path_factory) -> Gateway:
     folder = tmp_path_factory.mktemp("strict")
     with gateway(
-        folder, limits={"size_bytes": 100_000}, stall_s=0.4, drain_bytes=400_000, head_s=0.4
+        folder, limits={"size_bytes": 100_000}, stall_s=1.5, drain_bytes=400_000, head_s=1.5
     ) as running:
         yield running
 
