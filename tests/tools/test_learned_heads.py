@@ -18,7 +18,7 @@ import embeddings
 import heads
 import learned_image as trainer
 
-WIDE = {"last": 512, "middle": 2304}
+WIDE = {"late": 3072, "middle": 2304}
 
 
 def row(number: int, set_: str, source: str, label: str, condition: str = "matched") -> corpus.Row:
@@ -29,7 +29,7 @@ def row(number: int, set_: str, source: str, label: str, condition: str = "match
 
 
 def invented() -> embeddings.Embedded:
-    """Fakes of two generators differ in the first features of the last layer, reconstructions in those of the middle."""
+    """Fakes of two generators differ in the first features of the late blocks, reconstructions in those of the middle."""
     rng = np.random.default_rng(0)
     rows = [row(i, "camera_scenes", f"camera:{i % 20}", "bona_fide") for i in range(80)]
     rows += [row(i, "gemini", f"gemini:{i % 10}", "fake") for i in range(40)]
@@ -47,11 +47,10 @@ def invented() -> embeddings.Embedded:
     ]
     fake = np.array([r.label == "fake" for r in rows])
     pair = np.array([r.condition == "pair" for r in rows])
-    last, middle = (rng.normal(size=(len(rows), n)) for n in WIDE.values())
-    last[fake & ~pair, :20] += 1.0
-    middle[fake & pair, :20] += 2.0
-    halves = [v.astype(np.float16) for v in (last, middle, last, middle)]
-    return embeddings.Embedded(tuple(rows), *halves)
+    late, middle = (rng.normal(size=(len(rows), n)) for n in WIDE.values())
+    late[fake & ~pair, :120] += 1.0
+    middle[fake & pair, :20] += 4.0
+    return embeddings.Embedded(tuple(rows), late.astype(np.float16), middle.astype(np.float16))
 
 
 def vars_of(r: corpus.Row) -> dict[str, object]:
@@ -76,9 +75,9 @@ def test_out_of_fold_scores_tell_the_classes_apart_and_bona_fide_ones_are_standa
     data: heads.Set, whole: heads.Family
 ) -> None:
     pictures = data.matched
-    assert trainer.auc(whole.last[pictures & data.fake], whole.last[pictures & ~data.fake]) > 0.8
+    assert trainer.auc(whole.late[pictures & data.fake], whole.late[pictures & ~data.fake]) > 0.8
     assert trainer.auc(whole.middle[data.pair & data.fake], whole.middle[data.pair & ~data.fake]) > 0.8
-    for part in (whole.last, whole.middle):
+    for part in (whole.late, whole.middle):
         assert part[~data.fake].mean() == pytest.approx(0, abs=1e-6)
         assert part[~data.fake].std() == pytest.approx(1, abs=1e-6)
 
@@ -86,8 +85,11 @@ def test_out_of_fold_scores_tell_the_classes_apart_and_bona_fide_ones_are_standa
 def test_a_familys_head_gives_its_own_out_of_fold_scores(data: heads.Set, whole: heads.Family) -> None:
     for i in (0, 50, 150):
         head = whole.heads[data.fold[i]]
-        scores = head.scores(data.last[i].astype(np.float32), data.middle[i].astype(np.float32))
-        assert scores == pytest.approx((whole.last[i], whole.middle[i]), abs=1e-3)
+        scores = (
+            head.late.score(data.late[i].astype(np.float32)),
+            head.middle.score(data.middle[i].astype(np.float32)),
+        )
+        assert scores == pytest.approx((whole.late[i], whole.middle[i]), abs=1e-3)
 
 
 def test_a_head_learned_nothing_from_its_own_fold(data: heads.Set, whole: heads.Family) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -61,7 +61,7 @@ class Row:
     short: int  # pixels of the short side
     codec: str
     quality: int
-    condition: str  # "matched", "large" (portraits without a bona fide counterpart) or "native"
+    condition: str  # "matched", "large" (portraits above the size of the bona fide ones) or "native"
     chroma: float  # of a portrait, 0 to 255: many of the bona fide ones are grey; -1 for other pictures
     history: str = ""  # of the group, or of the view
 
@@ -88,7 +88,8 @@ def views(path: Path, group: Group) -> Iterator[tuple[Row, Pixels]]:
             start = as_portrait(picture, rng) if group.content == "portrait" else picture
             yield _view(start, rng, row, "matched")
         if group.name == "sd3":
-            yield _view(picture, rng, row, "large")
+            large = replace(group, content="people")
+            yield _view(picture, rng, _row(name, source, large, picture, group.history), "large")
 
 
 def thumbnails(path: Path, group: Group) -> Iterator[tuple[Row, Pixels]]:

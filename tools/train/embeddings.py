@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from assay import config
 from assay.evidence import models
-from assay.evidence.detectors.learned_image import ENCODER, LearnedImage, reduced, window
+from assay.evidence.detectors.learned_image import ENCODER, Head, LearnedImage, Part, reduced
 
 HERE = Path(__file__).parent
 LISTS = (
@@ -32,17 +32,17 @@ class Embedded:
     """Rows and what the encoder said of each, in half precision."""
 
     rows: tuple[corpus.Row, ...]
-    last: Halves  # (N, 512): embedding of the squashed picture
-    middle: Halves  # (N, 2304): pooled tokens of the same pass
-    window_last: Halves  # (N, 512): of the window at its own resolution
-    window_middle: Halves  # (N, 2304)
+    late: Halves  # (N, 3072): class tokens of the late blocks
+    middle: Halves  # (N, 2304): mean patches of the middle blocks
 
 
-COLUMNS = ("last", "middle", "window_last", "window_middle")
+COLUMNS = ("late", "middle")
 
 
 def encoder() -> LearnedImage:
-    return LearnedImage(models.sessions([ENCODER], config.load().paths.models))
+    """For its features: it has no head."""
+    none = Part(np.zeros(0), 0.0)
+    return LearnedImage(models.sessions([ENCODER], config.load().paths.models), Head(none, none, 0.0))
 
 
 def embed(cache: Path, roots: dict[str, Path]) -> Embedded:
@@ -84,9 +84,8 @@ class _Kept:
 def described(views: Iterable[tuple[corpus.Row, corpus.Pixels]], detector: LearnedImage) -> Embedded:
     rows, columns = [], []
     for row, pixels in views:
-        squashed, cut = (detector.layers(square) for square in (reduced(pixels), window(pixels)))
         rows.append(row)
-        columns.append([v.astype(np.float16) for v in (*squashed, *cut)])
+        columns.append([v.astype(np.float16) for v in detector.features(reduced(pixels))])
     return Embedded(tuple(rows), *(np.stack(c) for c in zip(*columns, strict=True)))
 
 

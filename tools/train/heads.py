@@ -14,18 +14,16 @@ import embeddings
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import Ridge
 
 from assay.evidence.detectors.learned_image import LOOK, Head, Part
 
 FOLDS = 5
 EDGES = (123, 300, 700)  # pixels of the short side, between the size bins
 BINS = ("64-122", "123-299", "300-699", "700-1500")
-# Inverse regularisation of each part's logistic regression.
-STRENGTH = {"last": 0.03, "middle": 0.001}
-PAIRS = 0.3  # weight of all reconstruction pairs in the middle part, beside 1 of all other pictures
+STRENGTH = {"late": 0.2, "middle": 0.3}  # penalty of each part's ridge regression, for each feature
+PAIRS = 0.1  # weight of all reconstruction pairs in the middle part, beside 1 of all other pictures
 BUDGET = 0.01  # false alarms
-MIDDLE = "window_middle"  # which of the embedded columns the middle part reads
 # Part of a manifest's generator, in lower case: how the training list's sets of it begin.
 GENERATORS = {
     "stable diffusion 3": "sd3",
@@ -42,7 +40,7 @@ Mask = NDArray[np.bool_]
 class Set:
     """What the encoder said and what is known of each row, in a fixed order."""
 
-    last: Floats  # (N, 512), of unit length
+    late: Floats  # (N, 3072)
     middle: Floats  # (N, 2304)
     fake: Mask
     set: NDArray[np.str_]
@@ -67,7 +65,7 @@ class Set:
     @property
     def trained(self) -> Mask:
         """Rows that a head may learn from: inpainted pictures, mostly bona fide, only measure."""
-        return (self.matched & (self.set != "inpaint")) | self.pair
+        return (self.matched & (self.set != "inpaint")) | (self.condition == "large") | self.pair
 
 
 def fold_of(source: str) -> int:
@@ -75,18 +73,17 @@ def fold_of(source: str) -> int:
     return int(hashlib.sha256(plain.encode()).hexdigest(), 16) % FOLDS
 
 
-def prepared(found: embeddings.Embedded, middle: str = "middle") -> Set:
+def prepared(found: embeddings.Embedded) -> Set:
     rows = found.rows
     order = sorted(range(len(rows)), key=lambda i: json.dumps(asdict(rows[i]), sort_keys=True))
     rows = tuple(rows[i] for i in order)
-    last = found.last[order].astype(np.float64)
     column = {
         k: np.array([str(getattr(r, k)) for r in rows])
         for k in ("set", "source", "content", "condition", "history")
     }
     return Set(
-        last=last / np.linalg.norm(last, axis=1, keepdims=True),
-        middle=getattr(found, middle)[order].astype(np.float64),
+        late=found.late[order].astype(np.float64),
+        middle=found.middle[order].astype(np.float64),
         fake=np.array([r.label == "fake" for r in rows]),
         bin=np.digitize([r.short for r in rows], EDGES),
         fold=np.array([fold_of(r.source) for r in rows]),
@@ -126,18 +123,21 @@ def balanced(data: Set, chosen: Mask, share: float) -> Floats:
 
 
 def fit(x: Floats, fake: Mask, w: Floats, strength: float) -> Part:
-    """A logistic regression on standardised features, folded back to the features' own scale."""
+    """A ridge regression of the classes on standardised features, folded back to the features' own scale.
+
+    With more features than rows it does what a logistic regression does, in closed form.
+    """
     mean = np.average(x, axis=0, weights=w)
     spread = x.std(axis=0) + 1e-6
-    model = LogisticRegression(C=strength, max_iter=300)
-    model.fit((x - mean) / spread, fake, sample_weight=w * len(w) / w.sum())
-    weight = model.coef_[0] / spread
-    return Part(weight, float(model.intercept_[0] - weight @ mean))
+    model = Ridge(alpha=strength * x.shape[1])
+    model.fit((x - mean) / spread, np.where(fake, 1.0, -1.0), sample_weight=w * len(w) / w.sum())
+    weight = model.coef_ / spread
+    return Part(weight, float(model.intercept_ - weight @ mean))
 
 
 def fit_part(data: Set, name: str, chosen: Mask) -> Part:
-    """The last part learns from pictures alone, the middle one from pictures and reconstructions."""
-    if name == "last":
+    """The late part learns from pictures alone, the middle one from pictures and reconstructions."""
+    if name == "late":
         chosen = chosen & ~data.pair
     w = balanced(data, chosen, PAIRS)
     return fit(getattr(data, name)[chosen], data.fake[chosen], w[chosen], STRENGTH[name])
@@ -148,7 +148,7 @@ class Family:
     """Heads that all left out the same generators, and what rows score by a head that saw nothing of their source."""
 
     heads: tuple[Head, ...]  # by fold: the one that did not see it
-    last: Floats  # (N,) out of fold, standardised
+    late: Floats  # (N,) out of fold, standardised
     middle: Floats
     scales: dict[
         str, tuple[float, float]
@@ -156,7 +156,7 @@ class Family:
 
     @property
     def both(self) -> Floats:
-        return LOOK * self.last + (1 - LOOK) * self.middle
+        return LOOK * self.late + (1 - LOOK) * self.middle
 
 
 def family(data: Set, without: Mask) -> Family:
@@ -181,10 +181,10 @@ def family(data: Set, without: Mask) -> Family:
         scores[name] = (raw - middle) / spread
         for parts, part in zip(scaled, fitted, strict=True):
             parts[name] = rescaled(part[name], middle, spread)
-    both = LOOK * scores["last"] + (1 - LOOK) * scores["middle"]
+    both = LOOK * scores["late"] + (1 - LOOK) * scores["middle"]
     notable = float(np.quantile(both[bona_fide & data.matched], 1 - BUDGET))
-    heads = tuple(Head(parts["last"], parts["middle"], notable) for parts in scaled)
-    return Family(heads, scores["last"], scores["middle"], scales)
+    heads = tuple(Head(parts["late"], parts["middle"], notable) for parts in scaled)
+    return Family(heads, scores["late"], scores["middle"], scales)
 
 
 def rescaled(part: Part, middle: float, spread: float) -> Part:
@@ -206,7 +206,7 @@ class Heads:
     """
 
     def __init__(self, cache: Path, roots: dict[str, Path]) -> None:
-        self._data = prepared(embeddings.embed(cache, roots), MIDDLE)
+        self._data = prepared(embeddings.embed(cache, roots))
         self._sources = _digests(cache, roots)
         self._families: dict[str, Family] = {}
         self._rare: dict[tuple[str, frozenset[int]], Head] = {}
@@ -265,8 +265,8 @@ def _one(data: Set, left: Mask, folds: frozenset[int]) -> Head:
         part = fit_part(data, name, data.trained & ~left & ~outside)
         raw = getattr(data, name)[bona_fide] @ part.weight + part.bias
         parts[name] = rescaled(part, float(raw.mean()), float(raw.std()))
-        scores += (LOOK if name == "last" else 1 - LOOK) * (raw - raw.mean()) / raw.std()
-    return Head(parts["last"], parts["middle"], float(np.quantile(scores, 1 - BUDGET)))
+        scores += (LOOK if name == "late" else 1 - LOOK) * (raw - raw.mean()) / raw.std()
+    return Head(parts["late"], parts["middle"], float(np.quantile(scores, 1 - BUDGET)))
 
 
 def _digests(cache: Path, roots: dict[str, Path]) -> dict[str, str]:

@@ -20,7 +20,7 @@ import numpy as np
 from heads import Heads
 from PIL import Image, ImageOps
 
-from assay.evidence.detectors.learned_image import LOOK, reduced, window
+from assay.evidence.detectors.learned_image import LOOK, reduced
 from assay.range import laundering
 
 PER_SET = {
@@ -61,13 +61,13 @@ def main() -> None:
             for name in NAMES:
                 sent = laundering.launder(pixels, name, seed=zlib.crc32(path.name.encode()))
                 coded = np.asarray(Image.open(io.BytesIO(sent.data)).convert("RGB"))
-                last, middle = encoder.layers(reduced(coded))[0], encoder.layers(window(coded))[1]
-                scores[name, fake].append(head.scores(last, middle))
+                late, middle = encoder.features(reduced(coded))
+                scores[name, fake].append((head.late.score(late), head.middle.score(middle)))
     print("laundering | part | AUC | recall at 5 % | fakes | bona fide | false alarms at the notable score")
     notable = heads.for_sample("", "").notable
     for name in NAMES:
         f, b = (np.array(scores[name, fake]) for fake in (True, False))
-        for label, column in (("last", (1, 0)), ("middle", (0, 1)), ("both", (LOOK, 1 - LOOK))):
+        for label, column in (("late", (1, 0)), ("middle", (0, 1)), ("both", (LOOK, 1 - LOOK))):
             x, y = (v @ np.array(column) for v in (f, b))
             found = (x > np.quantile(y, 0.95)).mean()
             over = f"{(y > notable).sum()}" if label == "both" else ""

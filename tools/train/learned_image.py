@@ -21,7 +21,6 @@ from heads import (
     BINS,
     BUDGET,
     FOLDS,
-    MIDDLE,
     STRENGTH,
     Family,
     Floats,
@@ -52,7 +51,7 @@ AGAINST = (
 )
 GENERATORS = ("sd3", "gemini", "comfyui")
 KINDS = ("transposed", "nearest", "bilinear", "shuffle")
-PARTS = ("last", "middle", "both")
+PARTS = ("late", "middle", "both")
 
 
 def auc(fake: Floats, bona_fide: Floats) -> float:
@@ -160,9 +159,10 @@ def _generators(data: Set, fitted: dict[str, Family]) -> None:
             print(f"all / all | all | {name} | {seen} | {interval(data, scores, f, bona_fide)}", flush=True)
     large = data.condition == "large"
     b = bona_fide & (data.content == "people") & (data.bin > 0)
-    print(
-        f"sd3 large / people | 123-1500 | both | size never seen | {interval(data, fitted[''].both, large, b)}"
-    )
+    for seen, left in (("seen", ""), ("unseen", "sd3")):
+        print(
+            f"sd3 large / people | 123-1500 | both | {seen} | {interval(data, fitted[left].both, large, b)}"
+        )
     f, b = data.set == "inpaint", data.set == "originals"
     print(f"inpaint / originals | all | both | never seen | {interval(data, fitted[''].both, f, b)}")
 
@@ -228,7 +228,7 @@ def _content(data: Set, fitted: dict[str, Family]) -> None:
         print(
             f"sd3 / coloured portraits | 64-122 | both | {seen} | {interval(data, fitted[left].both, f, b)}"
         )
-    portraits = family(data, data.content == "portrait")
+    portraits = family(data, (data.content == "portrait") | (data.condition == "large"))
     f, b = (data.matched & (data.content == "portrait") & (data.fake == y) for y in (True, False))
     for name in PARTS:
         shown = interval(data, part(portraits, name), f, b)
@@ -260,15 +260,15 @@ def shipped(data: Set, seen: Family) -> Head:
     parts = {
         name: rescaled(fit_part(data, name, data.trained), *scale) for name, scale in seen.scales.items()
     }
-    return Head(parts["last"], parts["middle"], seen.heads[0].notable)
+    return Head(parts["late"], parts["middle"], seen.heads[0].notable)
 
 
 def write(head: Head) -> None:
     np.savez(
         WEIGHTS,
-        last=head.last.weight.astype(np.float32),
+        late=head.late.weight.astype(np.float32),
         middle=head.middle.weight.astype(np.float32),
-        biases=np.array([head.last.bias, head.middle.bias]),
+        biases=np.array([head.late.bias, head.middle.bias]),
         notable=head.notable,
     )
     print(f"wrote {WEIGHTS.name}: {hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()}")
@@ -309,20 +309,15 @@ def main() -> None:
         "--more", type=Path, required=True, help="the unpacked packages of tools/calibration's lists"
     )
     parser.add_argument("--cache", type=Path, required=True, help="where embeddings are kept")
-    parser.add_argument(
-        "--middle",
-        default=MIDDLE,
-        help="measure the middle part on another column: middle, of the squashed picture",
-    )
     parser.add_argument("--scores", type=Path, help="write the out-of-fold scores here")
     parser.add_argument(
         "--write", action="store_true", help="train on everything and replace the shipped heads"
     )
     asked = parser.parse_args()
     roots = {"shared": asked.media, "packages": asked.packages, "more": asked.more}
-    data = prepared(embeddings.embed(asked.cache, roots), asked.middle)
+    data = prepared(embeddings.embed(asked.cache, roots))
     fitted = families(data)
-    if asked.write and asked.middle == MIDDLE:
+    if asked.write:
         write(shipped(data, fitted[""]))
     measure(data, fitted)
     if asked.scores:

@@ -10,50 +10,50 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from assay.evidence.detectors.learned_image import (
+    BLOCKS,
     ENCODER,
-    LAYER,
+    LATE,
+    MIDDLE,
     SIDE,
+    WIDTH,
     Head,
     LearnedImage,
     Part,
-    pooled,
     reduced,
     shipped_head,
     tensor,
-    window,
+    tokens_after,
 )
-from assay.evidence.models import session_options
-from assay.media.views import Image, upright
+from assay.evidence.models import catalogue, session_options
+from assay.media.views import Image
 from assay.types import Outcome
 
-SIZE = 512  # of the embedding
-WIDE = 2304  # of the pooled middle layer
+TOKENS = 197
 
 
 @pytest.fixture(scope="module")
 def sessions() -> dict[str, object]:
-    """An encoder of one matrix: the picture's mean over 14 x 14 boxes, projected by fixed random numbers."""
+    """An encoder without weights: the picture's mean over 14 x 14 boxes, times the block and a ramp over the tokens."""
     onnx = pytest.importorskip("onnx", reason="the onnx package makes the tiny encoder")
     onnxruntime = pytest.importorskip("onnxruntime")
     helper = onnx.helper
-    matrix = np.random.default_rng(7).normal(size=(3 * 16 * 16, SIZE)).astype(np.float32)
-    ramp = np.linspace(0, 1, 197, dtype=np.float32).reshape(1, 197, 1)
+    ramps = {
+        f"ramp{block}": block * np.linspace(0.5, 1, TOKENS, dtype=np.float32).reshape(1, TOKENS, 1)
+        for block in BLOCKS
+    }
+    tokens = [helper.make_node("Mul", ["flat", f"ramp{block}"], [tokens_after(block)]) for block in BLOCKS]
     graph = helper.make_graph(
         [
             helper.make_node(
-                "AveragePool", ["pixel_values"], ["pooled"], kernel_shape=[14, 14], strides=[14, 14]
+                "AveragePool", ["pixel_values"], ["boxes"], kernel_shape=[14, 14], strides=[14, 14]
             ),
-            helper.make_node("Flatten", ["pooled"], ["flat"]),
-            helper.make_node("MatMul", ["flat", "matrix"], ["image_embeds"]),
-            helper.make_node("Mul", ["flat", "ramp"], [LAYER]),  # (1, 768) by (1, 197, 1)
+            helper.make_node("Flatten", ["boxes"], ["flat"]),
+            *tokens,
         ],
         "tiny",
         [helper.make_tensor_value_info("pixel_values", 1, [1, 3, SIDE, SIDE])],
-        [
-            helper.make_tensor_value_info("image_embeds", 1, [1, SIZE]),
-            helper.make_tensor_value_info(LAYER, 1, [1, 197, 768]),
-        ],
-        [onnx.numpy_helper.from_array(matrix, "matrix"), onnx.numpy_helper.from_array(ramp, "ramp")],
+        [helper.make_tensor_value_info(tokens_after(block), 1, [1, TOKENS, WIDTH]) for block in BLOCKS],
+        [onnx.numpy_helper.from_array(ramp, name) for name, ramp in ramps.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return {ENCODER: onnxruntime.InferenceSession(model.SerializeToString(), session_options())}
@@ -113,65 +113,38 @@ def test_a_flat_picture_is_not_applicable(detector: LearnedImage) -> None:
     assert finding.reasons[0].code == "too_flat"
 
 
-def head(look: float, traces: float, notable: float) -> Head:
-    return Head(Part(np.zeros(SIZE), look), Part(np.zeros(WIDE), traces), notable)
+def head(look: float, surface: float, notable: float) -> Head:
+    late, middle = (np.zeros(len(blocks) * WIDTH) for blocks in (LATE, MIDDLE))
+    return Head(Part(late, look), Part(middle, surface), notable)
 
 
 def test_the_words_follow_the_heads_notable_score_and_its_stronger_part(sessions: dict[str, object]) -> None:
     view = Image(coded=blobs(300, 400))
     for given, code in (
-        (head(3, 0, 1.9), "learned_synthetic_like"),
-        (head(1, 4, 1.9), "learned_texture_like"),
-        (head(1, 4, 2.1), "learned_nothing"),
+        (head(2.5, 0, 1.9), "learned_synthetic_like"),
+        (head(1, 6, 1.9), "learned_texture_like"),
+        (head(1, 6, 2.1), "learned_nothing"),
     ):
         finding = LearnedImage(sessions, given).examine(view)  # type: ignore[arg-type]
         assert finding.score == pytest.approx(2.0, abs=1e-9)
         assert finding.reasons[0].code == code
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_window_turned_is_the_turned_pictures_window_in_content(orientation: int) -> None:
-    view = Image(coded=blobs(300, 400), orientation=orientation)
-    assert np.sort(window(view.coded, orientation), axis=None).shape == (SIDE * SIDE * 3,)
-    assert np.array_equal(window(view.coded, orientation), upright(window(view.coded), orientation))
-
-
-def test_a_window_is_cut_and_not_resized() -> None:
-    picture = noise(300, 500)
-    cut = window(picture)
-    assert cut.shape == (SIDE, SIDE, 3)
-    assert any(
-        np.array_equal(cut, picture[y : y + SIDE, x : x + SIDE]) for y in (0, 38, 76) for x in (0, 138, 276)
+def test_late_blocks_give_their_class_token_and_middle_blocks_their_mean_patch(
+    detector: LearnedImage,
+) -> None:
+    square = reduced(blobs(300, 400))
+    late, middle = detector.features(square)
+    boxes = tensor(square).reshape(3, 16, 14, 16, 14).mean(axis=(2, 4)).ravel()
+    ramp = np.linspace(0.5, 1, TOKENS)
+    assert np.allclose(late, np.concatenate([boxes * block * ramp[0] for block in LATE]), atol=1e-3)
+    assert np.allclose(
+        middle, np.concatenate([boxes * block * ramp[1:].mean() for block in MIDDLE]), atol=1e-3
     )
 
 
-def test_the_window_goes_where_the_detail_is() -> None:
-    picture = np.full((600, 700, 3), 90, np.uint8)
-    picture[376:, 476:] = noise(224, 224)
-    assert np.array_equal(window(picture), picture[376:, 476:])
-    picture[:224, :224] = np.where(np.arange(224)[:, None, None] < 112, 0, 255)  # one hard edge wins nothing
-    assert np.array_equal(window(picture), picture[376:, 476:])
-
-
-def test_a_small_pictures_window_is_its_largest_square_enlarged() -> None:
-    picture = blobs(100, 180)
-    expected = [
-        Pillow.fromarray(picture[:, x : x + 100]).resize((SIDE, SIDE), Pillow.Resampling.BICUBIC)
-        for x in (0, 40, 80)
-    ]
-    assert any(np.array_equal(window(picture), e) for e in expected)
-
-
-def test_pooling_takes_inner_and_outer_means_and_the_spread() -> None:
-    tokens = np.zeros((197, 768), np.float32)
-    tokens[1:] = 1
-    tokens[0] = 99  # the class token does not count
-    grid = tokens[1:].reshape(14, 14, 768)
-    grid[5:8, 5:8] = 3
-    inner, outer, spread = pooled(tokens).reshape(3, 768)
-    assert np.allclose(inner, 1 + 2 * 9 / 72)
-    assert np.allclose(outer, 1)
-    assert np.allclose(spread, tokens[1:].std(axis=0))
+def test_the_catalogue_hands_out_the_blocks_that_are_read() -> None:
+    assert set(catalogue()[ENCODER].outputs) >= {tokens_after(block) for block in BLOCKS}
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -200,21 +173,14 @@ def test_the_encoders_input_is_normalised_per_channel() -> None:
     assert x[0, :, 0, 0] == pytest.approx([1.9303, 2.0749, 2.1459], abs=1e-3)
 
 
-def test_the_look_ignores_the_embeddings_length() -> None:
-    judge = Head(Part(np.arange(4.0), 0.5), Part(np.zeros(2), 0.0), 0.0)
-    direction, middle = np.array([1, 2, 3, 4], np.float32), np.zeros(2, np.float32)
-    assert judge.scores(direction, middle) == pytest.approx(judge.scores(7 * direction, middle))
-    assert judge.scores(np.zeros(4, np.float32), middle) == (0.5, 0.0)
-
-
 def test_the_shipped_head_fits_the_encoder() -> None:
     shipped = shipped_head()
-    assert shipped.last.weight.shape == (SIZE,)
-    assert shipped.middle.weight.shape == (WIDE,)
+    assert shipped.late.weight.shape == (len(LATE) * WIDTH,)
+    assert shipped.middle.weight.shape == (len(MIDDLE) * WIDTH,)
     assert all(
-        np.isfinite(part.weight).all() and part.weight.any() for part in (shipped.last, shipped.middle)
+        np.isfinite(part.weight).all() and part.weight.any() for part in (shipped.late, shipped.middle)
     )
-    assert np.isfinite([shipped.last.bias, shipped.middle.bias, shipped.notable]).all()
+    assert np.isfinite([shipped.late.bias, shipped.middle.bias, shipped.notable]).all()
 
 
 @pytest.mark.slow  # where the weights are

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.evidence.detector import Card
-from assay.evidence.detectors.learned_image import ENCODER, SIDE, tensor
+from assay.evidence.detectors.learned_image import ENCODER, SIDE, tensor, tokens_after
 from assay.media import faces
 from assay.media.faces import Face, Mesh
 from assay.media.views import Image
@@ -26,7 +26,7 @@ from assay.types import Finding, Kind, Outcome, Reason, Region
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-LAYER = "/vision_model/encoder/layers.7/Add_1_output_0"  # tokens after block 8 of 12, (1, 197, 768)
+LAYER = tokens_after(8)
 PATCHES = 14  # of the encoder, a side
 SMALLEST = 48  # pixels of a face's box: nothing smaller was learned
 MOST = 3  # faces that are examined, the largest ones

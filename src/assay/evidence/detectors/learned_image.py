@@ -1,7 +1,7 @@
-"""Synthetic pictures as a frozen CLIP encoder sees them, judged by two small linear maps of our own.
+"""Synthetic pictures as a frozen CLIP encoder sees them in one pass, judged by two small linear maps of our own.
 
-The encoder's last layer describes what the whole picture looks like; a middle layer, on a window at the picture's own
-resolution, its texture.
+The class token of the late blocks says what the whole picture looks like; the patches of the middle blocks, averaged,
+what its surfaces are made of.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 ENCODER = "clip_vit_b16_int8"
-LAYER = "/vision_model/encoder/layers.7/Add_1_output_0"  # tokens after block 8 of 12, (1, 197, 768)
+LATE = (8, 9, 10, 11)  # blocks of 12 whose class token is read
+MIDDLE = (7, 8, 9)  # blocks whose patches are averaged
+BLOCKS = tuple(sorted({*LATE, *MIDDLE}))
+WIDTH = 768  # of a token
 SIDE = 224  # pixels: what the encoder takes
-LOOK = 2 / 3  # share of the last layer's score in the sum, the rest is the middle layer's
-PATCHES = 14  # a side, of 16 pixels each
+LOOK = 0.8  # share of the late blocks' score in the sum, the rest is the middle blocks'
 SMALLEST = 64  # pixels of the short side; nothing smaller was trained or measured
 LONGEST = 4.0  # long side over short side
 FLATTEST = 2.0  # grey levels: standard deviation of the reduced picture
@@ -58,60 +60,9 @@ def reduced(pixels: NDArray[np.uint8], orientation: int = 1) -> NDArray[np.uint8
     return np.ascontiguousarray(upright(np.asarray(small), orientation))
 
 
-def window(pixels: NDArray[np.uint8], orientation: int = 1) -> NDArray[np.uint8]:
-    """Cut the encoder's square out of a picture without resizing it: fine texture does not survive a squash.
-
-    Of nine places on a 3 x 3 grid the one with the most detail is taken. A picture with a side below 224 gives the
-    largest square, enlarged.
-
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (H, W, 3)
-        As coded, sRGB-like. Not modified.
-    orientation : int
-        EXIF orientation, 1 to 8; applied to the square.
-
-    Returns
-    -------
-    square : ndarray of uint8, shape (224, 224, 3)
-        Upright.
-    """
-    side = min(SIDE, *pixels.shape[:2])
-    rows, columns = ([0, (n - side) // 2, n - side] for n in pixels.shape[:2])
-    places = dict.fromkeys(
-        (y, x) for y in (rows[1], rows[0], rows[2]) for x in (columns[1], columns[0], columns[2])
-    )
-    y, x = max(places, key=lambda p: _detail(pixels[p[0] : p[0] + side, p[1] : p[1] + side, 1]))
-    square = np.ascontiguousarray(pixels[y : y + side, x : x + side])
-    if side < SIDE:
-        square = np.asarray(Pillow.fromarray(square).resize((SIDE, SIDE), Pillow.Resampling.BICUBIC))
-    return np.ascontiguousarray(upright(square, orientation))
-
-
-def _detail(green: NDArray[np.uint8]) -> float:
-    """Mean difference of neighbours; each counts at most 16 grey levels, so that one hard edge does not win."""
-    wide = green.astype(np.int16)
-    return float(sum(np.minimum(np.abs(np.diff(wide, axis=axis)), 16).mean() for axis in (0, 1)))
-
-
-def pooled(tokens: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average the tokens of a middle layer.
-
-    Parameters
-    ----------
-    tokens : ndarray of float32, shape (197, 768)
-        The class token, then 14 x 14 patches in rows.
-
-    Returns
-    -------
-    features : ndarray of float32, shape (2304,)
-        Mean of the inner 9 x 8 patches, mean of the others, standard deviation over all.
-    """
-    grid = tokens[1:].reshape(PATCHES, PATCHES, -1)
-    inner = np.zeros((PATCHES, PATCHES), bool)
-    inner[3:12, 3:11] = True
-    parts = (grid[inner].mean(axis=0), grid[~inner].mean(axis=0), tokens[1:].std(axis=0))
-    return np.concatenate(parts).astype(np.float32)
+def tokens_after(block: int) -> str:
+    """Name of the value inside of the encoder's graph that holds the tokens after a block, shape (1, 197, 768)."""
+    return f"/vision_model/encoder/layers.{block - 1}/Add_1_output_0"
 
 
 def tensor(square: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -134,18 +85,13 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The maps of both layers."""
+    """The maps of both depths."""
 
-    last: Part
-    middle: Part
+    late: Part  # of 3,072 numbers
+    middle: Part  # of 2,304
     notable: (
         float  # score that 1 % of bona fide pictures reach, out of fold: where the reason changes its words
     )
-
-    def scores(self, last: NDArray[np.float32], middle: NDArray[np.float32]) -> tuple[float, float]:
-        """Each in standard deviations of bona fide pictures, higher for synthetic; no calibrated weight."""
-        length = float(np.sqrt((last.astype(np.float64) ** 2).sum()))
-        return self.last.score(last / np.float32(length or 1.0)), self.middle.score(middle)
 
 
 @cache
@@ -153,23 +99,23 @@ def shipped_head() -> Head:
     """The head that lies in the package."""
     with resources.files("assay.evidence.weights").joinpath("learned_image.npz").open("rb") as file:
         stored = np.load(file, allow_pickle=False)
-        last, middle = (
+        late, middle = (
             Part(stored[name].astype(np.float64), float(bias))
-            for name, bias in zip(("last", "middle"), stored["biases"], strict=True)
+            for name, bias in zip(("late", "middle"), stored["biases"], strict=True)
         )
-        return Head(last, middle, float(stored["notable"]))
+        return Head(late, middle, float(stored["notable"]))
 
 
 class LearnedImage:
-    """Does the picture look like those of known generators, as a whole or in its texture?"""
+    """Does the picture look like those of known generators, as a whole or in its surfaces?"""
 
     card: ClassVar[Card] = Card(
         name="learned_image",
-        version=3,
+        version=4,
         reads=Image,
         family="learned",
         claims=frozenset({Kind.FULL_SYNTHESIS}),
-        summary="Compares the picture's look and its fine texture with generated pictures and with photographs.",
+        summary="Compares the picture's look and its surfaces with generated pictures and with photographs.",
         source="doi:10.48550/arXiv.2302.10174 (Ojha, Li, Lee: frozen CLIP features and a linear head)",
         licence="Apache-2.0 (head); MIT (encoder)",
         models=(ENCODER,),
@@ -179,7 +125,6 @@ class LearnedImage:
     def __init__(self, sessions: Mapping[str, InferenceSession], head: Head | None = None) -> None:
         self._encoder = sessions[ENCODER]
         self._input: str = self._encoder.get_inputs()[0].name
-        self._last: str = self._encoder.get_outputs()[0].name
         self._head = head or shipped_head()
 
     def examine(self, view: Image, /) -> Finding:
@@ -195,33 +140,39 @@ class LearnedImage:
             return Finding.not_applicable(
                 "too_flat", "The picture is of nearly one tone: there is nothing to compare."
             )
-        last, _ = self.layers(square)
-        _, middle = self.layers(window(view.coded, view.orientation))
-        look, texture = self._head.scores(last, middle)
-        score = LOOK * look + (1 - LOOK) * texture
-        return Finding(Outcome.SCORED, score, (_reason(score, look, texture, self._head.notable),))
+        late, middle = self.features(square)
+        look, surface = self._head.late.score(late), self._head.middle.score(middle)
+        score = LOOK * look + (1 - LOOK) * surface
+        return Finding(Outcome.SCORED, score, (_reason(score, look, surface, self._head.notable),))
 
-    def layers(self, square: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The embedding, shape (512,), and the pooled tokens of the middle layer, shape (2304,), from one pass.
+    def features(self, square: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What one pass says of a (224, 224, 3) picture: class tokens, shape (3072,), and mean patches, shape (2304,).
 
         One picture at a time: batches change the numbers.
         """
-        answers: list[Any] = self._encoder.run([self._last, LAYER], {self._input: tensor(square)})
-        return np.asarray(answers[0][0], np.float32), pooled(np.asarray(answers[1][0], np.float32))
+        answers: list[Any] = self._encoder.run(
+            [tokens_after(block) for block in BLOCKS], {self._input: tensor(square)}
+        )
+        tokens = {
+            block: np.asarray(answer[0], np.float32) for block, answer in zip(BLOCKS, answers, strict=True)
+        }
+        late = np.concatenate([tokens[block][0] for block in LATE])
+        middle = np.concatenate([tokens[block][1:].mean(axis=0) for block in MIDDLE])
+        return late, middle
 
 
-def _reason(score: float, look: float, texture: float, notable: float) -> Reason:
+def _reason(score: float, look: float, surface: float, notable: float) -> Reason:
     if score < notable:
         return Reason(
             "learned_nothing",
             "The picture as a whole does not stand out from photographs. That clears nothing: small edits, face swaps and "
             "generators that were not learned look the same here.",
         )
-    if texture > look:
+    if surface > look:
         return Reason(
             "learned_texture_like",
-            "The fine texture of the picture, seen at its own resolution, resembles that of generated pictures more than "
-            "that of photographs. Drawings, heavy retouching and unusual cameras can have such a texture too.",
+            "The surfaces and small patterns of the picture resemble those of generated pictures more than those of "
+            "photographs. Drawings, heavy retouching and unusual cameras can have such surfaces too.",
         )
     return Reason(
         "learned_synthetic_like",
