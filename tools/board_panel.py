@@ -9,7 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import copy_move  # of tools/train
+import copy_move  # of tools/train, as the next
+import learned_edit
 
 from assay.bench.manifest import Entry
 from assay.bench.panel import opened, reads_metadata
@@ -17,7 +18,8 @@ from assay.bench.peers import Peer, PeerDetector
 from assay.evidence import models, registry
 from assay.evidence.detector import Card
 from assay.evidence.detectors.copy_move import CopyMove
-from assay.evidence.detectors.learned_image import LearnedImage
+from assay.evidence.detectors.learned_edit import LearnedEdit
+from assay.evidence.detectors.learned_image import ENCODER, LearnedImage
 
 HeadOf = Callable[[str, str, Sequence[str]], Any]  # source, generator, digests -> the head
 
@@ -57,7 +59,7 @@ class Board:
         self._head_of = head_of
         self._stamp = stamp
         self._open: dict[str, Any] | None = None
-        self._sessions: dict[str, Any] = {}
+        self._encoder: dict[str, Any] = {}
 
     @property
     def cards(self) -> tuple[Card, ...]:
@@ -66,6 +68,8 @@ class Board:
     def stamp(self, name: str, entry: Entry) -> str:
         if name == CopyMove.card.name and (weights := copy_move.unseen(entry.source)) is not None:
             return f"unseen-{hashlib.sha256(repr(weights).encode()).hexdigest()[:12]}"
+        if name == LearnedEdit.card.name:
+            return f"unseen-{hashlib.sha256(learned_edit.unseen(entry.source).of.tobytes()).hexdigest()[:12]}"
         if name != LearnedImage.card.name or self._head_of is None:
             return ""
         unseen = f"{self._stamp}/{entry.source}/{entry.generator}"
@@ -73,18 +77,20 @@ class Board:
 
     def detectors_for(self, entry: Entry) -> Mapping[str, Any]:
         if self._open is None:
-            learned = [c for c in self._own if c.name == LearnedImage.card.name]
-            self._open = opened(
-                [c for c in self._own if c not in learned or self._head_of is None], self._models_dir
+            fitted = {LearnedEdit.card.name} | (
+                {LearnedImage.card.name} if self._head_of is not None else set()
             )
-            if learned and self._head_of is not None:
-                self._sessions = models.sessions(list(LearnedImage.card.models), self._models_dir)
-        found = dict(self._open)
+            self._open = opened([c for c in self._own if c.name not in fitted], self._models_dir)
+            if any(c.name in fitted for c in self._own):
+                self._encoder = models.sessions([ENCODER], self._models_dir)
+        found, names = dict(self._open), {c.name for c in self._own}
         if CopyMove.card.name in found and (weights := copy_move.unseen(entry.source)) is not None:
             found[CopyMove.card.name] = CopyMove(weights)
-        if self._sessions and self._head_of is not None:
+        if LearnedEdit.card.name in names:
+            found[LearnedEdit.card.name] = LearnedEdit(self._encoder, learned_edit.unseen(entry.source))
+        if LearnedImage.card.name in names and self._head_of is not None:
             head = self._head_of(entry.source, entry.generator, (entry.sha256, *_parents(entry)))
-            found[LearnedImage.card.name] = LearnedImage(self._sessions, head)
+            found[LearnedImage.card.name] = LearnedImage(self._encoder, head)
         return found
 
 

@@ -287,7 +287,7 @@ def make(asked: argparse.Namespace) -> None:
 
 
 def replace_scores(path: Path, rows: Sequence[Scored], told: dict[str, Any]) -> None:
-    """Put new scores of some detectors in the place of the committed ones, row by row; all others stay.
+    """Put new scores of some detectors in the place of the committed ones, or beside them; all others stay.
 
     Raises
     ------
@@ -303,19 +303,19 @@ def replace_scores(path: Path, rows: Sequence[Scored], told: dict[str, Any]) -> 
     scored.unlink()
     table, before = pq.read_table(path), parquet.told_of(path)
     kept, names = table.to_pylist(), {c["name"] for c in told["detectors"]}
-    stale = {_key(r): r for r in kept if r["detector"] in names}
-    same = fresh.keys() == stale.keys()
-    if not same or any(fresh[k]["rendition"] != stale[k]["rendition"] for k in stale):
+    stale = {_key(r) for r in kept if r["detector"] in names}
+    same = {_rendition(r) for r in fresh.values()} == {_rendition(r) for r in kept}
+    if not same or not stale <= fresh.keys():
         raise AssayError(
             f"{path.name}: other renditions were scored than those of the committed rows",
             code="scoreboard",
             hint="Make this corpus anew with all detectors.",
         )
-    merged = [fresh.get(_key(r), r) for r in kept]
+    merged = [fresh.pop(_key(r), r) for r in kept]
+    merged += fresh.values()  # of a detector that had none
+    order = [c["name"] for c in (*before["detectors"], *told["detectors"])]
     cards = [*told["detectors"], *(c for c in before["detectors"] if c["name"] not in names)]
-    about = before | {
-        "detectors": sorted(cards, key=lambda c: [d["name"] for d in before["detectors"]].index(c["name"]))
-    }
+    about = before | {"detectors": sorted(cards, key=lambda c: order.index(c["name"])), "rows": len(merged)}
     metadata = {"assay": json.dumps(about, sort_keys=True)}
     pq.write_table(
         pa.Table.from_pylist(merged, schema=table.schema.with_metadata(metadata)), path, compression="zstd"
@@ -324,6 +324,10 @@ def replace_scores(path: Path, rows: Sequence[Scored], told: dict[str, Any]) -> 
 
 def _key(row: dict[str, Any]) -> tuple[str, str, str]:
     return row["sample"], row["laundering"], row["detector"]
+
+
+def _rendition(row: dict[str, Any]) -> tuple[str, str, str]:
+    return row["sample"], row["laundering"], row["rendition"]
 
 
 def shuffled(entries: Sequence[Entry]) -> list[Entry]:

@@ -52,6 +52,17 @@ def test_scores_of_one_are_replaced_and_the_others_stay_where_they_were(committe
     assert [p.name for p in committed.parent.iterdir()] == [committed.name]
 
 
+def test_a_new_detector_comes_beside_the_others(committed):
+    rows = [scored(n, "three", n + 7) for n in range(3)]
+    scoreboard.replace_scores(committed, rows, {"detectors": [{"name": "three", "version": 1}]})
+    found = [(r["detector"], r["score"]) for r in pq.read_table(committed).to_pylist()]
+    assert found[:6] == [(d, n + 0.5) for n in range(3) for d in ("one", "two")]
+    assert found[6:] == [("three", n + 7.0) for n in range(3)]
+    told = parquet.told_of(committed)
+    assert [c["name"] for c in told["detectors"]] == ["one", "two", "three"]
+    assert told["rows"] == 9
+
+
 @pytest.mark.parametrize("what", ["fewer", "others"])
 def test_scores_of_other_renditions_replace_nothing(committed, what):
     before = committed.read_bytes()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import corpus
 import numpy as np
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 from assay import config
 from assay.evidence import models
 from assay.evidence.detectors.learned_image import ENCODER, Head, LearnedImage, Part, reduced
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 HERE = Path(__file__).parent
 LISTS = (
@@ -39,10 +43,14 @@ class Embedded:
 COLUMNS = ("late", "middle")
 
 
+def sessions() -> dict[str, InferenceSession]:
+    return models.sessions([ENCODER], config.load().paths.models)
+
+
 def encoder() -> LearnedImage:
     """For its features: it has no head."""
     none = Part(np.zeros(0), 0.0)
-    return LearnedImage(models.sessions([ENCODER], config.load().paths.models), Head(none, none, 0.0))
+    return LearnedImage(sessions(), Head(none, none, 0.0))
 
 
 def embed(cache: Path, roots: dict[str, Path]) -> Embedded:
