@@ -68,6 +68,7 @@ def _head(paths: Sequence[Path], abouts: Sequence[JSON], judged: Sequence[Judged
         "intervals, sources (cameras, persons, pictures) drawn anew; n is rows, then sources. Thresholds allow 1 % false alarms.",
         "ECE and Cllr are at a prior of one half. Judgement of our own entered: methods, rules and the choice of heads were made",
         "while looking at these sources. Reconstructions are probes without a kind, by a choice made after their effect was seen.",
+        "`learned_edit` learned from other forgeries by the same makers of the range: of forgeries by others this page says nothing.",
         "",
         "| corpus | samples | rows | settings | SHA-256 |",
         "|---|---|---|---|---|",
