@@ -121,6 +121,8 @@ def _described(entries: list[Any]) -> Iterator[dict[str, Any]]:
     from embeddings import sessions
     from PIL import Image
 
+    from assay.evidence.detectors.learned_image import reduced
+
     encoder = detector.LearnedEdit(sessions(), Weights(np.zeros(0), 0.0))
     for entry in entries:
         pair = int(entry.path.stem.removesuffix("-twin").rpartition("-")[2])
@@ -137,7 +139,7 @@ def _described(entries: list[Any]) -> Iterator[dict[str, Any]]:
                 side = (detector.PATCHES, detector.PATCHES)
                 small = opened.convert("L").resize(side, Image.Resampling.BOX)
                 changed = np.asarray(small, np.float32).ravel() / 255
-        tokens = encoder.tokens(detector.reduced(np.asarray(picture))).astype(np.float16)
+        tokens = encoder.tokens(reduced(np.asarray(picture))).astype(np.float16)
         yield {
             "tokens": tokens, "changed": changed, "fake": entry.fake, "kind": entry.family,
             "source": entry.source, "pair": pair,

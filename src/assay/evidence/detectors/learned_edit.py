@@ -17,15 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.evidence.detector import Card
-from assay.evidence.detectors.learned_image import (
-    ENCODER,
-    FLATTEST,
-    LONGEST,
-    SIDE,
-    reduced,
-    tensor,
-    tokens_after,
-)
+from assay.evidence.detectors.learned_image import ENCODER, SIDE, squared, tensor, tokens_after
 from assay.media.views import Image
 from assay.types import Finding, Kind, Outcome, Reason, Region
 
@@ -93,19 +85,9 @@ class LearnedEdit:
         self._weights = weights or shipped()
 
     def examine(self, view: Image, /) -> Finding:
-        height, width = view.coded.shape[:2]
-        if min(height, width) < SMALLEST:
-            text = f"The picture is {width} x {height} pixels: below {SMALLEST} nothing was learned."
-            return Finding.not_applicable("too_small", text)
-        if max(height, width) > LONGEST * min(height, width):
-            return Finding.not_applicable(
-                "too_narrow", "The picture is a narrow strip: no such picture was learned from."
-            )
-        square = reduced(view.coded, view.orientation)
-        if float(square.mean(axis=2).std()) < FLATTEST:
-            return Finding.not_applicable(
-                "too_flat", "The picture is of nearly one tone: there is nothing to compare."
-            )
+        square = squared(view, SMALLEST)
+        if isinstance(square, Finding):
+            return square
         values = smoothed(self._weights.patches(self.tokens(square)))
         score = float(values.max())
         if score < self._weights.notable:

@@ -60,6 +60,22 @@ def reduced(pixels: NDArray[np.uint8], orientation: int = 1) -> NDArray[np.uint8
     return np.ascontiguousarray(upright(np.asarray(small), orientation))
 
 
+def squared(view: Image, smallest: int) -> NDArray[np.uint8] | Finding:
+    """What the encoder sees of a picture, or why it is not for a detector that learned nothing below `smallest`."""
+    height, width = view.coded.shape[:2]
+    if min(height, width) < smallest:
+        text = f"The picture is {width} x {height} pixels: below {smallest} nothing was learned."
+        return Finding.not_applicable("too_small", text)
+    if max(height, width) > LONGEST * min(height, width):
+        text = "The picture is a narrow strip: no such picture was among those learned from."
+        return Finding.not_applicable("too_narrow", text)
+    square = reduced(view.coded, view.orientation)
+    if float(square.mean(axis=2).std()) < FLATTEST:
+        text = "The picture is of nearly one tone: there is nothing to compare."
+        return Finding.not_applicable("too_flat", text)
+    return square
+
+
 def tokens_after(block: int) -> str:
     """Name of the value inside of the encoder's graph that holds the tokens after a block, shape (1, 197, 768)."""
     return f"/vision_model/encoder/layers.{block - 1}/Add_1_output_0"
@@ -128,18 +144,9 @@ class LearnedImage:
         self._head = head or shipped_head()
 
     def examine(self, view: Image, /) -> Finding:
-        height, width = view.coded.shape[:2]
-        if min(height, width) < SMALLEST:
-            text = f"The picture is {width} x {height} pixels: below {SMALLEST} nothing was learned."
-            return Finding.not_applicable("too_small", text)
-        if max(height, width) > LONGEST * min(height, width):
-            text = "The picture is a narrow strip: no such picture was among those learned from."
-            return Finding.not_applicable("too_narrow", text)
-        square = reduced(view.coded, view.orientation)
-        if float(square.mean(axis=2).std()) < FLATTEST:
-            return Finding.not_applicable(
-                "too_flat", "The picture is of nearly one tone: there is nothing to compare."
-            )
+        square = squared(view, SMALLEST)
+        if isinstance(square, Finding):
+            return square
         late, middle = self.features(square)
         look, surface = self._head.late.score(late), self._head.middle.score(middle)
         score = LOOK * look + (1 - LOOK) * surface
