@@ -11,15 +11,19 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 import sqlalchemy as sa
 from programs import EACH, SECRET, Program, free_port, prepared, sample, submit
 
+from assay.desk.reaper import Reaper
+from assay.objects import place
 from assay.store.database import Database
 from assay.store.jobs import LEASE
 from assay.store.tables import jobs, records
+from assay.store.waiting import Waiting
 from assay.types import sha256_of
 
 SAMPLES = 120
@@ -87,12 +91,24 @@ def test_the_work_of_a_worker_that_stops_or_dies_is_taken_over_within_a_minute(t
             assert sorted(found) == sorted(fakes)
     plaintexts = [p for p in tmp_path.rglob("*") if p.is_file() and SECRET in p.read_bytes()]
     assert plaintexts == []
+    swept_an_hour_later(postgresql, s3)  # what a worker had finished, but not removed when it was killed
     kept = contents(s3)
     assert {path.split("/")[1] for path in kept} == {"quarantine", "pictures"}
     assert not [path for path, content in kept.items() if SECRET in content]
     assert sum(path.endswith("/holding.json") for path in kept) == len(fakes)
     assert released(tmp_path / "elsewhere", env, fake[0].sha256) == fakes[fake[0].sha256]
     assert not [path for path in contents(s3) if fake[0].sha256 in path], "what was released is held no more"
+
+
+def swept_an_hour_later(postgresql, s3) -> None:
+    with pytest.MonkeyPatch.context() as patch, Database(postgresql) as database:
+        for name, value in s3.items():
+            patch.setenv(name, value)
+        waiting = Waiting(place("s3://media/assay", Path("/nonexistent")))
+        idle = {"put": lambda *_: None, "is_dead": lambda _: False, "chores": lambda: None}
+        Reaper(SimpleNamespace(database=database), waiting, **idle).sweep(
+            datetime.now(UTC) + 2 * Reaper.SWEEP
+        )
 
 
 def released(home, env, sha256) -> bytes:
