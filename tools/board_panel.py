@@ -17,9 +17,10 @@ from assay.bench.panel import opened, reads_metadata
 from assay.bench.peers import Peer, PeerDetector
 from assay.evidence import models, registry
 from assay.evidence.detector import Card
+from assay.evidence.detectors._clip import ENCODER
 from assay.evidence.detectors.copy_move import CopyMove
 from assay.evidence.detectors.learned_edit import LearnedEdit
-from assay.evidence.detectors.learned_image import ENCODER, LearnedImage
+from assay.evidence.detectors.learned_image import LearnedImage
 
 HeadOf = Callable[[str, str, Sequence[str]], Any]  # source, generator, digests -> the head
 

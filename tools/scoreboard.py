@@ -63,7 +63,7 @@ PARTS = {
     "large": 0.4,
     "lossless": 0.4,
     "qualities": 0.4,
-    "large_more": 0.25,
+    "large_more": 0.5,
     "lossless_more": 0.4,
 }  # of as many forgeries of each kind as were asked for
 SHARES = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from assay.types import Kind
-from assay.verdict.groups import ENOUGH, read_pool
+from assay.verdict.groups import ENOUGH, PREFERRED, read_pool
 
 FAMILIES = {"ghost": "jpeg", "grid": "jpeg", "learned": "learned", "face": "face"}
 CAPS = {"jpeg": 4.6, "learned": 4.6, "face": 2.3}
@@ -52,6 +52,15 @@ def test_like_is_compared_with_like_where_sources_suffice():
     assert (low.qualities, low.bona_fide) == ((1, 100), (1.0,) * ENOUGH)
     few = pool_of(jpeg[:50] + other).group(["grid"], 90, CAPS, SHARES)
     assert few.qualities == (0, 100)
+
+
+def test_a_range_of_quality_with_few_sources_gives_way_to_a_wider_one_with_many():
+    low = [[n, 50, 100, 100, 100, None] for n in range(PREFERRED - 1)]
+    high = [[n, 90, 50, 50, 50, None] for n in range(PREFERRED)]
+    assert pool_of(low + high).group(["grid"], 50, CAPS, SHARES).qualities == (1, 100)
+    assert pool_of(low).group(["grid"], 50, CAPS, SHARES).qualities == (1, 84)
+    more = [[n, 50, 100, 100, 100, None] for n in range(PREFERRED)]
+    assert pool_of(more + high).group(["grid"], 50, CAPS, SHARES).qualities == (1, 84)
 
 
 def test_a_detector_that_was_rarely_heard_is_taken_at_its_highest():

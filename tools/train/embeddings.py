@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from assay import config
 from assay.evidence import models
-from assay.evidence.detectors.learned_image import ENCODER, Head, LearnedImage, Part, reduced
+from assay.evidence.detectors._clip import ENCODER, reduced, shown
+from assay.evidence.detectors.learned_image import SMALLEST, Head, LearnedImage, Part
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -93,8 +94,17 @@ def described(views: Iterable[tuple[corpus.Row, corpus.Pixels]], detector: Learn
     rows, columns = [], []
     for row, pixels in views:
         rows.append(row)
-        columns.append([v.astype(np.float16) for v in detector.features(reduced(pixels))])
+        columns.append([v.astype(np.float16) for v in detector.features(reduced(within(pixels)))])
     return Embedded(tuple(rows), *(np.stack(c) for c in zip(*columns, strict=True)))
+
+
+def within(pixels: corpus.Pixels) -> corpus.Pixels:
+    """What the detector looks at: the picture, or the one that stands within its plain borders."""
+    box = shown(pixels, SMALLEST)
+    if box is None:
+        return pixels
+    x, y, wide, high = box
+    return pixels[y : y + high, x : x + wide]
 
 
 def joined(parts: list[Embedded]) -> Embedded:

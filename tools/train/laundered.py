@@ -20,7 +20,8 @@ import numpy as np
 from heads import Heads
 from PIL import Image, ImageOps
 
-from assay.evidence.detectors.learned_image import LOOK, reduced
+from assay.evidence.detectors._clip import reduced
+from assay.evidence.detectors.learned_image import LOOK
 from assay.range import laundering
 
 PER_SET = {
@@ -61,7 +62,7 @@ def main() -> None:
             for name in NAMES:
                 sent = laundering.launder(pixels, name, seed=zlib.crc32(path.name.encode()))
                 coded = np.asarray(Image.open(io.BytesIO(sent.data)).convert("RGB"))
-                late, middle = encoder.features(reduced(coded))
+                late, middle = encoder.features(reduced(embeddings.within(coded)))
                 scores[name, fake].append((head.late.score(late), head.middle.score(middle)))
     print("laundering | part | AUC | recall at 5 % | fakes | bona fide | false alarms at the notable score")
     notable = heads.for_sample("", "").notable

@@ -121,7 +121,7 @@ def _described(entries: list[Any]) -> Iterator[dict[str, Any]]:
     from embeddings import sessions
     from PIL import Image
 
-    from assay.evidence.detectors.learned_image import reduced
+    from assay.evidence.detectors._clip import reduced
 
     encoder = detector.LearnedEdit(sessions(), Weights(np.zeros(0), 0.0))
     for entry in entries:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from assay.bench.calibrate import QUALITIES, REPLICATES, Calibrated, calibrate
@@ -24,6 +24,7 @@ from assay.bench.scoreboard import (
 from assay.types import JSON
 
 CAMERA = "camera"  # the family of camera files as they are
+BASE = "jpeg95"  # what pictures that are no forgeries are brought to before anything else
 RANGE = 85  # the JPEG quality at which the range saves unless it is told otherwise
 FORGERIES: dict[str, Callable[[Row], bool]] = {
     "saved once at JPEG 85": lambda r: r.context.quality == RANGE,
@@ -89,14 +90,28 @@ def _body(judged: Sequence[Judged], found: Calibrated) -> Iterator[str]:
     yield "\n## What each detector adds\n\nThe fused result with it less that without it, paired over the same drawn sources.\n"
     yield from contributions_table(contributions(found, lambda r: r.family != CAMERA))
     yield "\n## The panel by kind\n\nFakes of a kind against all bona fide renditions.\n"
-    yield from panel_table({"all": coded, **parts_by(coded, lambda r: r.kind, shared_bona_fide=True)}, "kind")
+    first = [j for j in coded if _not_sent_on(j.row, twins)]
+    yield from panel_table(
+        {
+            "all": coded,
+            "all, before launderings": first,
+            **parts_by(coded, lambda r: r.kind, shared_bona_fide=True),
+        },
+        "kind",
+    )
     yield "\n## The panel by generator\n\nEach was new to every head that judged it. Against all bona fide renditions.\n"
     yield from panel_table(parts_by(coded, _maker, shared_bona_fide=True), "generator")
     yield "\n## Forgeries against their own twins\n\nSame content, size and saves: what is left is the forgery.\n"
-    matched = [j for j in coded if j.row.family in twins]
+    matched = [j for j in first if j.row.family in twins]
     yield from panel_table(parts_by(matched, lambda r: r.family, shared_bona_fide=False), "made by")
     yield "\n## The panel by laundering\n"
     yield from panel_table(parts_by(coded, lambda r: r.laundering, shared_bona_fide=False), "laundering")
+    forged = [j for j in coded if not j.row.fake or j.row.family in twins - {"reconstruct"}]
+    sent = parts_by(
+        [j for j in forged if j.row.laundering != AS_IS], lambda r: r.laundering, shared_bona_fide=False
+    )
+    yield "\n## Forgeries by laundering\n\nSplices, copy-moves and inpaintings that were sent on, against all bona fide renditions sent the same way.\n"
+    yield from panel_table({k: v for k, v in sent.items() if any(j.row.fake for j in v)}, "laundering")
     yield "\n## The panel by size\n"
     yield from panel_table(
         parts_by(coded, lambda r: r.context.size_bin or "", shared_bona_fide=False), "short side"
@@ -109,9 +124,8 @@ def _body(judged: Sequence[Judged], found: Calibrated) -> Iterator[str]:
     yield from alarms_table(
         parts | {f"of {k}": v for k, v in parts_by(coded, lambda r: r.family, shared_bona_fide=False).items()}
     )
-    first = [j for j in judged if j.row.laundering == AS_IS and j.row.family in twins]
     for name, chosen in FORGERIES.items():
-        own = [j for j in first if chosen(j.row)]
+        own = [j for j in matched if chosen(j.row)]
         yield f"\n## Forgeries {name}\n\nAgainst their own twins. Region F1 is over pixels, 0 where no region was shown; *panel*: of the detector that said most for a fake.\n"
         parts = parts_by(own, lambda r: r.family, shared_bona_fide=False)
         if "other" in name:
@@ -119,6 +133,11 @@ def _body(judged: Sequence[Judged], found: Calibrated) -> Iterator[str]:
         yield from panel_table(parts, "made by")
         yield ""
         yield from regions_table([j for j in own if j.row.fake and j.row.family != "reconstruct"])
+
+
+def _not_sent_on(r: Row, forged: Collection[str]) -> bool:
+    """Is it as its corpus codes all of its samples, by no drawn laundering?"""
+    return r.laundering == AS_IS or (r.laundering == BASE and r.family not in forged)
 
 
 def _maker(r: Row) -> str:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from assay.errors import ConfigError, ModelError
 from assay.evidence.litert import LiteSession
+from assay.evidence.remembering import Remembering
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -201,8 +202,8 @@ def _write_seal(seal: Path, stamp: dict[str, int]) -> None:
 def sessions(names: Iterable[str], folder: Path, known: Catalogue | None = None) -> dict[str, Any]:
     """Open models for one examiner: one thread, no spinning, results fixed as far as onnxruntime lets them be.
 
-    A session may be handed to several detectors: it keeps nothing from one run to the next. Its outputs are the
-    graph's own, then the model's `outputs` in their order.
+    A session may be handed to several detectors. One with further `outputs` is a `Remembering`, whose detectors share
+    the pass where they look at the same picture; it gives any of the graph's own outputs and of those.
 
     Raises
     ------
@@ -224,7 +225,7 @@ def sessions(names: Iterable[str], folder: Path, known: Catalogue | None = None)
     return opened
 
 
-def _onnx(model: Model, folder: Path) -> InferenceSession:
+def _onnx(model: Model, folder: Path) -> InferenceSession | Remembering:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as native
 
@@ -232,9 +233,10 @@ def _onnx(model: Model, folder: Path) -> InferenceSession:
     own = [e for e in vars(native).values() if isinstance(e, type) and issubclass(e, Exception)]
     unloadable: tuple[type[Exception], ...] = (RuntimeError, ValueError, *own)
     try:
-        return onnxruntime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             _network(model, folder), session_options(), providers=["CPUExecutionProvider"]
         )
+        return Remembering(session) if model.outputs else session
     except unloadable as e:
         first = str(e).partition("\n")[0][:300]
         hint = "is it an ONNX file of a version that this onnxruntime reads?"

@@ -21,7 +21,8 @@ from assay.verdict.conformal import Threshold, conformal
 from assay.verdict.mixture import Shares, mixed
 
 STRATA = ((0, 0), (1, 84), (85, 100))  # JPEG qualities that leave alike traces; 0: no JPEG, or unknown
-ENOUGH = 99  # sources from which a narrower comparison is preferred: what a budget of 1 % needs
+ENOUGH = 99  # sources that a budget of 1 % needs
+PREFERRED = 199  # and from which a narrower comparison is preferred: of 99 the highest alone would be the threshold
 UNSPOKEN = int(np.iinfo(np.int16).min)
 SCALE = 100  # steps to a nat
 Mask = NDArray[np.bool_]
@@ -123,9 +124,11 @@ class Pool:
         by_voice = sorted(columns, key=lambda c: (-self.voices[c], self.detectors[c]))
         for kept in range(len(columns), 0, -1):
             spoke = _spoke(side, by_voice[:kept])
-            for qualities in _widening(quality):
-                if side.sources(spoke & side.within(qualities)) >= ENOUGH:
-                    return by_voice[:kept], qualities
+            left = {q: side.sources(spoke & side.within(q)) for q in _widening(quality)}
+            for enough in (PREFERRED, ENOUGH):
+                for qualities, sources in left.items():
+                    if sources >= enough:
+                        return by_voice[:kept], qualities
         return list(columns), (0, 100)
 
     def _fused(

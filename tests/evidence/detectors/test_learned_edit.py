@@ -11,10 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from assay.evidence.detectors._clip import ENCODER, PATCHES, Square
 from assay.evidence.detectors.learned_edit import (
     BLOCKS,
-    ENCODER,
-    PATCHES,
     SMALLEST,
     LearnedEdit,
     Weights,
@@ -26,6 +25,7 @@ from assay.media.views import Image
 from assay.types import Outcome
 
 DEPTH = 768
+WHOLE = Square(np.zeros((224, 224, 3), np.uint8), (0, 0, 280, 280), bordered=False)
 
 
 class Colours:
@@ -104,6 +104,21 @@ def test_regions_lie_in_the_upright_picture(
     assert abs(middle[1] - y) < 0.05 * region.height
 
 
+def test_within_borders_regions_and_heat_lie_where_the_picture_lies(detector: LearnedEdit) -> None:
+    whole = np.zeros((720, 860, 3), np.uint8)
+    whole[100:520, 200:760] = with_patch()
+    finding = detector.examine(Image(coded=whole))
+    assert [r.code for r in finding.reasons] == ["edit_part", "within_borders"]
+    [region] = finding.regions
+    assert (region.width, region.height) == (860, 720)
+    middle = np.mean(region.points, axis=0)
+    assert middle == pytest.approx((200 + 350, 100 + 262), abs=20)
+    assert finding.heat is not None
+    y, x = (v.mean() for v in np.nonzero(finding.heat > 250))
+    assert (x * 860 / 224, y * 720 / 224) == pytest.approx((550, 362), abs=20)
+    assert not finding.heat[:28].any()
+
+
 @pytest.mark.parametrize(
     ("shape", "code"),
     [((SMALLEST - 1, 400), "too_small"), ((1, 1), "too_small"), ((300, 1300), "too_narrow")],
@@ -142,15 +157,14 @@ def test_values_are_means_over_three_by_three_patches_and_the_border_counts_agai
 def test_only_the_part_around_the_strongest_patch_is_outlined() -> None:
     values = np.zeros((PATCHES, PATCHES))
     values[2:5, 2:5], values[9:12, 9:12] = 5.0, 3.0
-    view = Image(coded=noise(280, 280))
-    [region] = regions(values, 1.0, view, 5.0)
+    [region] = regions(values, 1.0, WHOLE, (280, 280), 5.0)
     assert max(x for x, _ in region.points) < 140
 
 
 def test_a_region_ends_below_its_score_whatever_the_edge() -> None:
     values = np.zeros((PATCHES, PATCHES))
     values[6:9, 6:9] = 2.0
-    assert len(regions(values, 7.0, Image(coded=noise(280, 280)), 2.0)) == 1
+    assert len(regions(values, 7.0, WHOLE, (280, 280), 2.0)) == 1
 
 
 def test_the_shipped_map_fits_the_encoder() -> None:

@@ -9,20 +9,16 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from assay.evidence.detectors._clip import ENCODER, SIDE, reduced, tensor, tokens_after
 from assay.evidence.detectors.learned_image import (
     BLOCKS,
-    ENCODER,
     LATE,
     MIDDLE,
-    SIDE,
     WIDTH,
     Head,
     LearnedImage,
     Part,
-    reduced,
     shipped_head,
-    tensor,
-    tokens_after,
 )
 from assay.evidence.models import catalogue, session_options
 from assay.media.views import Image
@@ -113,6 +109,15 @@ def test_a_flat_picture_is_not_applicable(detector: LearnedImage) -> None:
     assert finding.reasons[0].code == "too_flat"
 
 
+def test_a_picture_within_borders_scores_as_it_does_without_them(detector: LearnedImage) -> None:
+    inner = blobs(300, 400)
+    whole = np.zeros((420, 400, 3), np.uint8)
+    whole[60:360] = inner
+    plain, bordered = detector.examine(Image(coded=inner)), detector.examine(Image(coded=whole))
+    assert [r.code for r in bordered.reasons[1:]] == ["within_borders"]
+    assert bordered.score == pytest.approx(plain.score, rel=0.02)
+
+
 def head(look: float, surface: float, notable: float) -> Head:
     late, middle = (np.zeros(len(blocks) * WIDTH) for blocks in (LATE, MIDDLE))
     return Head(Part(late, look), Part(middle, surface), notable)
@@ -145,32 +150,6 @@ def test_late_blocks_give_their_class_token_and_middle_blocks_their_mean_patch(
 
 def test_the_catalogue_hands_out_the_blocks_that_are_read() -> None:
     assert set(catalogue()[ENCODER].outputs) >= {tokens_after(block) for block in BLOCKS}
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_turning_after_the_reduction_is_turning_before_it(orientation: int) -> None:
-    view = Image(coded=blobs(230, 410), orientation=orientation)
-    late = reduced(view.coded, orientation).astype(int)
-    early = reduced(view.upright).astype(int)
-    assert np.abs(late - early).max() <= 1
-
-
-def test_a_picture_of_the_encoders_size_is_taken_as_it_is() -> None:
-    picture = noise(SIDE, SIDE)
-    assert np.array_equal(reduced(picture), picture)
-
-
-def test_a_large_picture_is_reduced_nearly_as_by_the_slow_way() -> None:
-    picture = blobs(1800, 2400)
-    slow = Pillow.fromarray(picture).resize((SIDE, SIDE), Pillow.Resampling.BICUBIC)
-    assert np.abs(reduced(picture).astype(int) - np.asarray(slow).astype(int)).max() <= 2
-
-
-def test_the_encoders_input_is_normalised_per_channel() -> None:
-    x = tensor(np.full((SIDE, SIDE, 3), 255, np.uint8))
-    assert x.shape == (1, 3, SIDE, SIDE)
-    assert x.dtype == np.float32
-    assert x[0, :, 0, 0] == pytest.approx([1.9303, 2.0749, 2.1459], abs=1e-3)
 
 
 def test_the_shipped_head_fits_the_encoder() -> None:

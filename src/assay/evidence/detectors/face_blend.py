@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.evidence.detector import Card
-from assay.evidence.detectors.learned_image import ENCODER, SIDE, tensor, tokens_after
+from assay.evidence.detectors._clip import ENCODER, PATCHES, SIDE, tensor, tokens_after
 from assay.media import faces
 from assay.media.faces import Face, Mesh
 from assay.media.views import Image
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 LAYER = tokens_after(8)
-PATCHES = 14  # of the encoder, a side
 SMALLEST = 48  # pixels of a face's box: nothing smaller was learned
 MOST = 3  # faces that are examined, the largest ones
 SURE = 0.5  # the mesh's own probability, under which something is no face

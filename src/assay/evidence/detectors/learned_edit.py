@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.evidence.detector import Card
-from assay.evidence.detectors.learned_image import ENCODER, SIDE, squared, tensor, tokens_after
+from assay.evidence.detectors._clip import ENCODER, PATCHES, SIDE, Square, squared, tensor, tokens_after
 from assay.media.views import Image
 from assay.types import Finding, Kind, Outcome, Reason, Region
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 BLOCKS = (7, 9)  # of 12
-PATCHES = 14  # a side
 SMALLEST = 256  # pixels of the short side; no smaller forgery was learned from
 SMOOTH = 3  # patches: a side of the mean that the score is the maximum of
 FINE = 8  # a patch's cells a side, for outlines
@@ -69,7 +68,7 @@ class LearnedEdit:
 
     card: ClassVar[Card] = Card(
         name="learned_edit",
-        version=1,
+        version=2,
         reads=Image,
         family="composition",
         claims=frozenset({Kind.SPLICE, Kind.INPAINTING, Kind.COPY_MOVE}),
@@ -88,19 +87,19 @@ class LearnedEdit:
         square = squared(view, SMALLEST)
         if isinstance(square, Finding):
             return square
-        values = smoothed(self._weights.patches(self.tokens(square)))
+        values = smoothed(self._weights.patches(self.tokens(square.pixels)))
         score = float(values.max())
         if score < self._weights.notable:
             text = "No part stands out from the picture around it. That clears nothing: small and careful edits look the same."
-            return Finding(Outcome.SCORED, score, (Reason("edit_nothing", text),))
+            return Finding(Outcome.SCORED, score, (Reason("edit_nothing", text), *square.reasons))
         text = (
             "A part of the picture does not seem to belong to what is around it: its light, sharpness, scale or edges differ. "
             "Reflections, cut-outs, posters and strong blur in the background can look so, too."
         )
-        shown = regions(values, self._weights.edge, view, score)
-        return Finding(
-            Outcome.SCORED, score, (Reason("edit_part", text),), shown, heat=_heat(values, self._weights)
-        )
+        reasons = (Reason("edit_part", text), *square.reasons)
+        found = regions(values, self._weights.edge, square, view.upright.shape[:2], score)
+        heat = _heat(values, self._weights, square, view.upright.shape[:2])
+        return Finding(Outcome.SCORED, score, reasons, found, heat=heat)
 
     def tokens(self, square: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What one pass says of each patch of a (224, 224, 3) picture, shape (196, 1536), row by row."""
@@ -110,7 +109,9 @@ class LearnedEdit:
         return np.concatenate([np.asarray(a[0][1:], np.float32) for a in answers], axis=1)
 
 
-def regions(values: NDArray[np.float64], edge: float, view: Image, score: float) -> tuple[Region, ...]:
+def regions(
+    values: NDArray[np.float64], edge: float, square: Square, shape: tuple[int, int], score: float
+) -> tuple[Region, ...]:
     """Outline the connected part, above `edge`, around the strongest patch.
 
     Parameters
@@ -119,6 +120,10 @@ def regions(values: NDArray[np.float64], edge: float, view: Image, score: float)
         Upright.
     edge : float
         Where the part ends. Above the greatest value, half of that one takes its place.
+    square : Square
+        Where the patches lie.
+    shape : tuple of int
+        Height and width of the upright picture in pixels.
     """
     fine = cv2.resize(values, None, fx=FINE, fy=FINE, interpolation=cv2.INTER_LINEAR)
     _, labels = cv2.connectedComponents((fine >= min(edge, score / 2)).astype(np.uint8), connectivity=4)
@@ -126,19 +131,29 @@ def regions(values: NDArray[np.float64], edge: float, view: Image, score: float)
     contours, _ = cv2.findContours(
         (labels == top).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
     )
-    tall, wide = view.upright.shape[:2]
-    scale = np.array([wide, tall]) / (PATCHES * FINE)
+    left, upper, wide, high = square.box
+    scale = np.array([wide, high]) / (PATCHES * FINE)
     found = []
     for contour in contours:
-        points = tuple((float(x), float(y)) for x, y in (contour.reshape(-1, 2) + 0.5) * scale)
+        points = tuple(
+            (float(x), float(y)) for x, y in (contour.reshape(-1, 2) + 0.5) * scale + (left, upper)
+        )
         if len(points) >= 3:
-            found.append(Region(points, wide, tall, score=score))
+            found.append(Region(points, shape[1], shape[0], score=score))
     return tuple(found)
 
 
-def _heat(values: NDArray[np.float64], weights: Weights) -> NDArray[np.uint8]:
-    """The values, 0 at the edge of a region and 255 at the notable score and above, at 224 cells a side."""
+def _heat(
+    values: NDArray[np.float64], weights: Weights, square: Square, shape: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """The values, 0 at the edge of a region and 255 at the notable score and above, at 224 cells a side of the whole picture."""
     span = max(weights.notable - weights.edge, 1e-6)
-    shades = np.clip((values - weights.edge) / span, 0, 1) * 255
-    fine = cv2.resize(shades.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(fine, np.uint8)
+    shades = (np.clip((values - weights.edge) / span, 0, 1) * 255).astype(np.float32)
+    heat = np.zeros((SIDE, SIDE), np.uint8)
+    x, y, wide, high = square.box
+    left, right = (round(SIDE * v / shape[1]) for v in (x, x + wide))
+    top, bottom = (round(SIDE * v / shape[0]) for v in (y, y + high))
+    heat[top:bottom, left:right] = cv2.resize(
+        shades, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR
+    )
+    return heat

@@ -14,77 +14,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 
 from assay.evidence.detector import Card
-from assay.media.views import Image, upright
+from assay.evidence.detectors._clip import ENCODER, squared, tensor, tokens_after
+from assay.media.views import Image
 from assay.types import Finding, Kind, Outcome, Reason
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-ENCODER = "clip_vit_b16_int8"
 LATE = (8, 9, 10, 11)  # blocks of 12 whose class token is read
 MIDDLE = (7, 8, 9)  # blocks whose patches are averaged
 BLOCKS = tuple(sorted({*LATE, *MIDDLE}))
 WIDTH = 768  # of a token
-SIDE = 224  # pixels: what the encoder takes
 LOOK = 0.8  # share of the late blocks' score in the sum, the rest is the middle blocks'
 SMALLEST = 64  # pixels of the short side; nothing smaller was trained or measured
-LONGEST = 4.0  # long side over short side
-FLATTEST = 2.0  # grey levels: standard deviation of the reduced picture
-# The encoder's own normalisation of red, green and blue (CLIP, OpenAI 2021).
-MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
-DEVIATION = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
-
-
-def reduced(pixels: NDArray[np.uint8], orientation: int = 1) -> NDArray[np.uint8]:
-    """Bring a picture to the encoder's square. Training and use go through this one function.
-
-    The whole picture is squashed, not cropped: an edit at the edge stays inside, and each sample costs one pass.
-
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (H, W, 3)
-        As coded, sRGB-like. Not modified.
-    orientation : int
-        EXIF orientation, 1 to 8; applied after the reduction, where it is cheap.
-
-    Returns
-    -------
-    square : ndarray of uint8, shape (224, 224, 3)
-        Upright. Pictures more than six times too large are first averaged over whole boxes (Pillow's `reducing_gap`).
-    """
-    picture = Pillow.fromarray(np.ascontiguousarray(pixels))
-    small = picture.resize((SIDE, SIDE), Pillow.Resampling.BICUBIC, reducing_gap=3.0)
-    return np.ascontiguousarray(upright(np.asarray(small), orientation))
-
-
-def squared(view: Image, smallest: int) -> NDArray[np.uint8] | Finding:
-    """What the encoder sees of a picture, or why it is not for a detector that learned nothing below `smallest`."""
-    height, width = view.coded.shape[:2]
-    if min(height, width) < smallest:
-        text = f"The picture is {width} x {height} pixels: below {smallest} nothing was learned."
-        return Finding.not_applicable("too_small", text)
-    if max(height, width) > LONGEST * min(height, width):
-        text = "The picture is a narrow strip: no such picture was among those learned from."
-        return Finding.not_applicable("too_narrow", text)
-    square = reduced(view.coded, view.orientation)
-    if float(square.mean(axis=2).std()) < FLATTEST:
-        text = "The picture is of nearly one tone: there is nothing to compare."
-        return Finding.not_applicable("too_flat", text)
-    return square
-
-
-def tokens_after(block: int) -> str:
-    """Name of the value inside of the encoder's graph that holds the tokens after a block, shape (1, 197, 768)."""
-    return f"/vision_model/encoder/layers.{block - 1}/Add_1_output_0"
-
-
-def tensor(square: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Normalise a (224, 224, 3) picture into the encoder's input, shape (1, 3, 224, 224)."""
-    scaled = (square.astype(np.float32) / np.float32(255) - MEAN) / DEVIATION
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +71,7 @@ class LearnedImage:
 
     card: ClassVar[Card] = Card(
         name="learned_image",
-        version=4,
+        version=5,
         reads=Image,
         family="learned",
         claims=frozenset({Kind.FULL_SYNTHESIS}),
@@ -147,10 +91,11 @@ class LearnedImage:
         square = squared(view, SMALLEST)
         if isinstance(square, Finding):
             return square
-        late, middle = self.features(square)
+        late, middle = self.features(square.pixels)
         look, surface = self._head.late.score(late), self._head.middle.score(middle)
         score = LOOK * look + (1 - LOOK) * surface
-        return Finding(Outcome.SCORED, score, (_reason(score, look, surface, self._head.notable),))
+        reason = _reason(score, look, surface, self._head.notable)
+        return Finding(Outcome.SCORED, score, (reason, *square.reasons))
 
     def features(self, square: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """What one pass says of a (224, 224, 3) picture: class tokens, shape (3072,), and mean patches, shape (2304,).
