@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from assay.types import Kind
-from assay.verdict.groups import ENOUGH, PREFERRED, read_pool
+from assay.verdict.groups import ENOUGH, FEW, PREFERRED, read_pool
 
 FAMILIES = {"ghost": "jpeg", "grid": "jpeg", "learned": "learned", "face": "face"}
 CAPS = {"jpeg": 4.6, "learned": 4.6, "face": 2.3}
@@ -61,6 +61,16 @@ def test_a_range_of_quality_with_few_sources_gives_way_to_a_wider_one_with_many(
     assert pool_of(low).group(["grid"], 50, CAPS, SHARES).qualities == (1, 84)
     more = [[n, 50, 100, 100, 100, None] for n in range(PREFERRED)]
     assert pool_of(more + high).group(["grid"], 50, CAPS, SHARES).qualities == (1, 84)
+
+
+def test_recalls_are_counted_in_the_samples_own_range_of_quality_where_it_holds_enough_fakes():
+    honest = [[n, 90, 0, 0, 0, None] for n in range(PREFERRED)]
+    weak = [[n, 50, 10, 10, 10, None] for n in range(FEW)]
+    strong = [[n + FEW, 90, 300, 300, 300, None] for n in range(3 * FEW)]
+    group = pool_of(honest, {"splice": weak + strong}).group(["learned"], 50, CAPS, SHARES)
+    assert (group.qualities, len(group.fakes[Kind.SPLICE])) == ((1, 100), FEW)
+    few = pool_of(honest, {"splice": weak[1:] + strong}).group(["learned"], 50, CAPS, SHARES)
+    assert len(few.fakes[Kind.SPLICE]) == 4 * FEW - 1
 
 
 def test_a_detector_that_was_rarely_heard_is_taken_at_its_highest():

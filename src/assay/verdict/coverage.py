@@ -7,9 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from assay.types import Coverage, Evidence, Kind, Outcome
 from assay.verdict.calibration import Context
 from assay.verdict.conformal import Threshold, wilson
-from assay.verdict.groups import Group
+from assay.verdict.groups import FEW, Group
 
-FEWEST = 20  # sources of a kind, below which a recall says nothing
 PLAUSIBLE: dict[str, tuple[Kind, ...]] = {
     "image": (
         Kind.FULL_SYNTHESIS,
@@ -78,7 +77,7 @@ def recall_by_kind(
     """Count, for each of `kinds` that was measured, the calibration sources found at this threshold, and all of them."""
     if group is None or threshold is None:
         return {}
-    measured = {k: v for k, v in group.fakes.items() if k in kinds and len(v) >= FEWEST}
+    measured = {k: v for k, v in group.fakes.items() if k in kinds and len(v) >= FEW}
     return {k: (sum(x >= threshold.value for x in llrs), len(llrs)) for k, llrs in measured.items()}
 
 

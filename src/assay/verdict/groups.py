@@ -23,6 +23,7 @@ from assay.verdict.mixture import Shares, mixed
 STRATA = ((0, 0), (1, 84), (85, 100))  # JPEG qualities that leave alike traces; 0: no JPEG, or unknown
 ENOUGH = 99  # sources that a budget of 1 % needs
 PREFERRED = 199  # and from which a narrower comparison is preferred: of 99 the highest alone would be the threshold
+FEW = 20  # fake sources of a kind that a recall needs
 UNSPOKEN = int(np.iinfo(np.int16).min)
 SCALE = 100  # steps to a nat
 Mask = NDArray[np.bool_]
@@ -96,8 +97,9 @@ class Pool:
         Returns
         -------
         group : Group or None
-            Each bona fide source by all of its renditions, each fake one by its first (their order is drawn by name).
-            None where a detector of the panel is not in the pool.
+            Each bona fide source by all of its renditions, each fake one by its first (their order is drawn by name), of
+            the sample's own range of JPEG quality where there are `FEW` of a kind: what is found depends on it. None where
+            a detector of the panel is not in the pool.
         """
         if not panel or not set(panel) <= set(self.detectors):
             return None
@@ -109,9 +111,12 @@ class Pool:
         weights = caps, shares
         bona_fide = self._fused(self.bona_fide, chosen, columns, highest, weights)
         _, owner, often = np.unique(self.bona_fide.source[chosen], return_inverse=True, return_counts=True)
-        fakes = {}
+        fakes, own = {}, next(_widening(quality))
         for kind, side in self.fakes.items():
-            seen = side.within(qualities) & _spoke(side, columns)
+            spoke = _spoke(side, columns)
+            seen = spoke & side.within(own)
+            if side.sources(seen) < FEW:
+                seen = spoke & side.within(qualities)
             fused = self._fused(side, seen, columns, {}, weights)
             fakes[kind] = _plain(fused[_starts(side.source[seen])])
         rising = np.argsort(bona_fide, kind="stable")

@@ -91,13 +91,20 @@ class Zygote(Closing):
         try:
             with theirs:
                 answer, fds = link.request({"spawn": True}, [theirs.fileno()], timeout_s=_SPAWN_S)
+            child = Child(link, int(answer["pid"]), fds[0], ours, self._profile, self._warn)
         except (Gone, TooLate) as e:
             ours.close()
             raise JailError(
                 f"the sandbox's parent process ended: {link.last_words()}", code="jail_gone"
             ) from e
-        child = Child(link, int(answer["pid"]), fds[0], ours, self._profile, self._warn)
-        child.wait_until_ready(timeout_s=_SPAWN_S)
+        except BaseException:
+            ours.close()
+            raise
+        try:
+            child.wait_until_ready(timeout_s=_SPAWN_S)
+        except BaseException:
+            child.close()
+            raise
         return child
 
     def close(self) -> None:
