@@ -22,7 +22,9 @@ from assay.verdict.mixture import Shares, mixed
 
 STRATA = ((0, 0), (1, 84), (85, 100))  # JPEG qualities that leave alike traces; 0: no JPEG, or unknown
 ENOUGH = 99  # sources that a budget of 1 % needs
-PREFERRED = 199  # and from which a narrower comparison is preferred: of 99 the highest alone would be the threshold
+PREFERRED = (
+    199  # and from which a narrower comparison is preferred: of 99 the highest alone would be the threshold
+)
 FEW = 20  # fake sources of a kind that a recall needs
 UNSPOKEN = int(np.iinfo(np.int16).min)
 SCALE = 100  # steps to a nat
