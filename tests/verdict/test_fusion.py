@@ -115,6 +115,13 @@ def test_the_claims_of_a_detector_stand_in_for_reasons_without_kinds(judge, said
     assert judge(said("jpeg_grid", score=9.0)).kinds == (Kind.SPLICE,)
 
 
+def test_a_detector_that_saw_nothing_names_no_kind_even_if_its_score_is_a_little_above_the_middle(judge, said):
+    silent = said("jpeg_grid", "grid_consistent", score=4.5)
+    assert judge(silent, said("learned_image", "learned_synthetic_like", score=3.0)).kinds == (
+        Kind.FULL_SYNTHESIS,
+    )
+
+
 def test_a_picture_with_a_foreign_part_is_not_entirely_made_by_a_machine_unless_it_says_so(judge, said):
     part, whole = said("jpeg_grid", score=9.0), said("learned_image", score=3.0)
     assert judge(part, whole).kinds == (Kind.SPLICE,)

@@ -139,8 +139,9 @@ def _kinds(balance: Balance, label: Label, context: Context) -> tuple[Kind, ...]
             declared = {k for _, w in one.reasons if w.disclosed and w.llr > 0 for k in w.kinds}
             by_table &= {Kind.TAMPERED_CREDENTIAL} | declared
         elif (one.score or 0.0) > 0 and balance.over:
+            # A detector whose reasons the table knows names kinds by them: one that saw nothing may still tip a sum.
             noted = {k for _, w in one.reasons for k in w.kinds}
-            scored |= noted or context.claims.get(one.detector, frozenset())
+            scored |= noted if one.reasons else context.claims.get(one.detector, frozenset())
         stated |= by_table
     if scored & LOCAL:
         scored.discard(Kind.FULL_SYNTHESIS)
