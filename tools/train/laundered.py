@@ -32,7 +32,7 @@ PER_SET = {
     "camera_people": 8,
     "camera_scenes": 20,
 }
-NAMES = ("jpeg95", "jpeg75", "social")
+NAMES = ("jpeg95", "jpeg75", "social", "screenshot")
 SHORT = 768  # pixels
 
 
