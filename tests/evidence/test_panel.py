@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,3 +173,38 @@ def test_every_frame_of_a_clip_is_examined_on_its_own(panel: Panel) -> None:
         view = pack(VideoClip(frames=frames, duration_s=3.0, rate_hz=1.0), writer)
         answers = panel.examine(Request(view, ("mean",), arena.fd, writer.used, each=True))
     assert [f.score for f in answers.findings["mean"]] == [0.0, 1.0, 2.0]
+
+
+class LateChild:
+    """It answers just when everything is being closed."""
+
+    def __init__(self, closing: threading.Event) -> None:
+        self.closed = False
+        self._closing = closing
+
+    def call(self, *_: object, **__: object) -> dict[str, object]:
+        assert self._closing.wait(10)
+        return {"cards": [], "unavailable": {}}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class LateZygote:
+    def __init__(self) -> None:
+        self.closing = threading.Event()
+        self.child = LateChild(self.closing)
+
+    def spawn(self) -> LateChild:
+        return self.child
+
+    def close(self) -> None:
+        self.closing.set()
+
+
+def test_an_examiner_that_opens_while_the_panel_closes_is_closed_too() -> None:
+    zygote = LateZygote()
+    panel = Panel(zygote, Path(), jobs=2, detector_s=1, memory_bytes=1 << 30)  # type: ignore[arg-type]
+    panel.open_first()
+    panel.close()
+    assert zygote.child.closed

@@ -115,7 +115,9 @@ def test_the_claims_of_a_detector_stand_in_for_reasons_without_kinds(judge, said
     assert judge(said("jpeg_grid", score=9.0)).kinds == (Kind.SPLICE,)
 
 
-def test_a_detector_that_saw_nothing_names_no_kind_even_if_its_score_is_a_little_above_the_middle(judge, said):
+def test_a_detector_that_saw_nothing_names_no_kind_even_if_its_score_is_a_little_above_the_middle(
+    judge, said
+):
     silent = said("jpeg_grid", "grid_consistent", score=4.5)
     assert judge(silent, said("learned_image", "learned_synthetic_like", score=3.0)).kinds == (
         Kind.FULL_SYNTHESIS,

@@ -202,13 +202,17 @@ class Panel:
             self._child(slot)
 
     def close(self) -> None:
+        self._close_idle()
+        self._zygote.close()
+        if self._opening is not None:
+            self._opening.join()
+            self._close_idle()  # it may have been opened in the meantime
+
+    def _close_idle(self) -> None:
         while not self._idle.empty():
             child = self._idle.get_nowait()
             if child is not None:
                 child.close()
-        self._zygote.close()
-        if self._opening is not None:
-            self._opening.join()
 
 
 @dataclass(slots=True)
