@@ -8,10 +8,8 @@ from numpy.typing import NDArray
 
 SEEN = 512  # pixels: larger pictures are looked at through every k-th pixel
 COMMON = 0.05  # share of the pixels that the borders' tone has at the least
-NEAR = (
-    3,
-    10,
-)  # grey levels of any channel: as far from that tone a border may be; the wider after lossy saves
+# Grey levels of any channel: as far from that tone a border may be; the wider after lossy saves.
+NEAR = (3, 10)
 FILLED = 0.75  # share of a rectangle, and of each of its sides, that is no border
 SIDE = 4  # pixels, of those looked at: within them a side becomes straight
 SMALLEST, LARGEST = 0.02, 0.95  # of the whole: what is smaller is no picture, what is larger has no borders
