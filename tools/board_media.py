@@ -39,6 +39,7 @@ from assay.bench.manifest import Entry
 from assay.range import corpus as made
 from assay.range import marking, photos
 from assay.range.forge import Settings
+from assay.types import Kind
 from assay.verdict.calibration import SIZES
 
 HERE = Path(__file__).parent
@@ -260,11 +261,11 @@ def decoder_of(entry: Entry) -> str:
 
 
 def with_decoders(entries: tuple[Entry, ...]) -> Iterator[Entry]:
-    """Name the decoder of each reconstruction as its generator, and no kind of fake.
+    """Name the decoder of each reconstruction as its generator, and retouching as its kind.
 
-    They are probes: all that differs from the bona fide twin is a decoder's trace. Nobody meets them, so that they are
-    measured, and neither maps nor recalls of synthetic pictures are made of them.
+    It shows what its parent shows: to the eye it is a photograph that an enhancer went over. Neither maps nor recalls of
+    synthetic pictures are made of it.
     """
     for e in entries:
-        probe = e.generator == "reconstruct"
-        yield replace(e, generator=decoder_of(e), kind=None if probe else e.kind)
+        through = e.generator == "reconstruct"
+        yield replace(e, generator=decoder_of(e), kind=Kind.RETOUCH if through else e.kind)

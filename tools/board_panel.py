@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import copy_move  # of tools/train, as the next
+import decoder_residual
 import learned_edit
 
 from assay.bench.manifest import Entry
@@ -19,6 +20,7 @@ from assay.evidence import models, registry
 from assay.evidence.detector import Card
 from assay.evidence.detectors._clip import ENCODER
 from assay.evidence.detectors.copy_move import CopyMove
+from assay.evidence.detectors.decoder_residual import DecoderResidual, opened as opened_network
 from assay.evidence.detectors.learned_edit import LearnedEdit
 from assay.evidence.detectors.learned_image import LearnedImage
 
@@ -61,6 +63,7 @@ class Board:
         self._stamp = stamp
         self._open: dict[str, Any] | None = None
         self._encoder: dict[str, Any] = {}
+        self._networks: dict[str, DecoderResidual] = {}
 
     @property
     def cards(self) -> tuple[Card, ...]:
@@ -69,6 +72,8 @@ class Board:
     def stamp(self, name: str, entry: Entry) -> str:
         if name == CopyMove.card.name and (weights := copy_move.unseen(entry.source)) is not None:
             return f"unseen-{hashlib.sha256(repr(weights).encode()).hexdigest()[:12]}"
+        if name == DecoderResidual.card.name:
+            return f"unseen-{decoder_residual.unseen(entry.source)[0][:12]}"
         if name == LearnedEdit.card.name:
             return f"unseen-{hashlib.sha256(learned_edit.unseen(entry.source).of.tobytes()).hexdigest()[:12]}"
         if name != LearnedImage.card.name or self._head_of is None:
@@ -78,21 +83,30 @@ class Board:
 
     def detectors_for(self, entry: Entry) -> Mapping[str, Any]:
         if self._open is None:
-            fitted = {LearnedEdit.card.name} | (
+            encoding = {LearnedEdit.card.name} | (
                 {LearnedImage.card.name} if self._head_of is not None else set()
             )
+            fitted = {DecoderResidual.card.name} | encoding
             self._open = opened([c for c in self._own if c.name not in fitted], self._models_dir)
-            if any(c.name in fitted for c in self._own):
+            if any(c.name in encoding for c in self._own):
                 self._encoder = models.sessions([ENCODER], self._models_dir)
         found, names = dict(self._open), {c.name for c in self._own}
         if CopyMove.card.name in found and (weights := copy_move.unseen(entry.source)) is not None:
             found[CopyMove.card.name] = CopyMove(weights)
         if LearnedEdit.card.name in names:
             found[LearnedEdit.card.name] = LearnedEdit(self._encoder, learned_edit.unseen(entry.source))
+        if DecoderResidual.card.name in names:
+            found[DecoderResidual.card.name] = self._decoder_residual(entry.source)
         if LearnedImage.card.name in names and self._head_of is not None:
             head = self._head_of(entry.source, entry.generator, (entry.sha256, *_parents(entry)))
             found[LearnedImage.card.name] = LearnedImage(self._encoder, head)
         return found
+
+    def _decoder_residual(self, source: str) -> DecoderResidual:
+        digest, network = decoder_residual.unseen(source)
+        if digest not in self._networks:
+            self._networks[digest] = DecoderResidual(opened_network(network))
+        return self._networks[digest]
 
 
 class Peers:

@@ -1,11 +1,13 @@
 """Train the small learned decoders of `assay range make reconstruct`, and measure the files that ship.
 
     python tools/train/decoders.py train --media ../shared/data --packages PACKAGES     # needs torch 2.13 and onnx 1.23
+    python tools/train/decoders.py train --design leaky --out OUT ...                   # others, which nothing ships
     python tools/train/decoders.py measure --media ../shared/data --packages PACKAGES   # with Assay's own environment
 
 Bona fide photographs only: a third of the photographic sources of learned_image.toml, drawn by digest, so that the
 others stay unseen parents. One autoencoder for each factor (2 and 4), whose encoder four decoders share; each decoder
-has another upsampling layer. Weights are stored in half precision. Torch is no dependency of Assay.
+has another upsampling layer. Weights are stored in half precision. Torch is no dependency of Assay. The designs other
+than `shipped` make what `decoder_residual` learns from, so that the range's own decoders stay unseen by it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +27,31 @@ from PIL import Image
 HERE = Path(__file__).parent
 OUT = HERE.parents[1] / "src/assay/range/weights"
 KINDS = ("transposed", "nearest", "bilinear", "shuffle")
-FACTORS = {2: (32, 6), 4: (48, 20)}  # factor: width at the smallest grid, channels of the latent grid
-CROP, EDGE = 40, 4  # pixels of a side, and around it where the loss does not look
+EDGE = 4  # pixels around a crop where the loss does not look
 BATCH, PER_PHOTO = 6, 80  # crops a step; crops a photograph
-SEED = 3
 RATE = 2e-3  # of learning, falling to nothing
+
+
+@dataclass(frozen=True)
+class Design:
+    """A family of decoders."""
+
+    factors: dict[
+        int, tuple[tuple[int, ...], int]
+    ]  # widths from the picture inwards, channels of the latent grid
+    activation: str  # of torch.nn
+    seed: int
+    steps: int
+    crop: int = 40  # pixels of a side
+
+
+DESIGNS = {
+    "shipped": Design({2: ((16, 32), 6), 4: ((16, 32, 48), 20)}, "SiLU", 3, 1500),
+    "leaky": Design({2: ((24, 24), 9), 4: ((24, 24, 40), 28)}, "LeakyReLU", 11, 1200),
+    "gelu": Design(
+        {2: ((16, 32), 5), 4: ((16, 32, 56), 15), 8: ((16, 32, 56, 64), 64)}, "GELU", 12, 1000, 48
+    ),
+}
 
 
 def learns(source: str) -> bool:
@@ -47,8 +70,8 @@ def photographs(roots: dict[str, Path]) -> list[tuple[str, Path]]:
     return found
 
 
-def crops(paths: list[Path], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Crops at drawn scales (short side 256 to 1600), shape (N, 40, 40, 3)."""
+def crops(paths: list[Path], side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Crops at drawn scales (short side 256 to 1600), shape (N, side, side, 3)."""
     kept = []
     for path in paths:
         with Image.open(path) as opened:
@@ -57,24 +80,26 @@ def crops(paths: list[Path], rng: np.random.Generator) -> NDArray[np.uint8]:
             short = round(float(np.exp(rng.uniform(np.log(256), np.log(1600)))))
             kernel = corpus.FILTERS[int(rng.integers(len(corpus.FILTERS)))]
             pixels = np.asarray(corpus.resized(picture, short, kernel))
-            for _ in range(16 if min(pixels.shape[:2]) >= CROP else 0):
-                y, x = (int(rng.integers(0, n - CROP + 1)) for n in pixels.shape[:2])
-                kept.append(pixels[y : y + CROP, x : x + CROP])
+            for _ in range(16 if min(pixels.shape[:2]) >= side else 0):
+                y, x = (int(rng.integers(0, n - side + 1)) for n in pixels.shape[:2])
+                kept.append(pixels[y : y + side, x : x + side])
     return np.stack(kept)
 
 
-def networks() -> dict[int, Any]:
+def networks(design: Design) -> dict[int, Any]:
     import torch
     from torch import nn
 
+    active = {"SiLU": nn.SiLU, "GELU": nn.GELU, "LeakyReLU": lambda: nn.LeakyReLU(0.2)}[design.activation]
+
     def conv(i: int, o: int, stride: int = 1) -> Any:
-        return nn.Sequential(nn.Conv2d(i, o, 3, stride, 1), nn.SiLU())
+        return nn.Sequential(nn.Conv2d(i, o, 3, stride, 1), active())
 
     def raised(kind: str, i: int, o: int) -> Any:
         if kind == "transposed":
-            return nn.Sequential(nn.ConvTranspose2d(i, o, 4, 2, 1), nn.SiLU())
+            return nn.Sequential(nn.ConvTranspose2d(i, o, 4, 2, 1), active())
         if kind == "shuffle":
-            return nn.Sequential(nn.Conv2d(i, o * 4, 3, 1, 1), nn.PixelShuffle(2), nn.SiLU())
+            return nn.Sequential(nn.Conv2d(i, o * 4, 3, 1, 1), nn.PixelShuffle(2), active())
         smooth = {"mode": "bilinear", "align_corners": False} if kind == "bilinear" else {"mode": "nearest"}
         return nn.Sequential(nn.Upsample(scale_factor=2, **smooth), conv(i, o))
 
@@ -97,14 +122,14 @@ def networks() -> dict[int, Any]:
             return self.deep(x) + self.linear(x)
 
     made: dict[int, Any] = {}
-    torch.manual_seed(SEED)
-    for factor, (width, latent) in FACTORS.items():
-        widths = [16, 32, 48][: factor.bit_length()]
+    torch.manual_seed(design.seed)
+    for factor, (widths, latent) in design.factors.items():
+        width = widths[-1]
         steps = range(len(widths) - 1, 0, -1)
         shape = (2 * factor, factor, factor // 2)
         encoder = Sum(
             nn.Sequential(
-                nn.Conv2d(3, width, *shape), nn.SiLU(), conv(width, width), nn.Conv2d(width, latent, 1)
+                nn.Conv2d(3, width, *shape), active(), conv(width, width), nn.Conv2d(width, latent, 1)
             ),
             nn.Conv2d(3, latent, *shape),
         )
@@ -115,7 +140,7 @@ def networks() -> dict[int, Any]:
                 for k in steps
                 for m in (raised(kind, widths[k], widths[k - 1]), conv(widths[k - 1], widths[k - 1]))
             )
-            deep = nn.Sequential(conv(latent, width), *ups, nn.Conv2d(16, 3, 3, 1, 1))
+            deep = nn.Sequential(conv(latent, width), *ups, nn.Conv2d(widths[0], 3, 3, 1, 1))
             decoders[kind] = Sum(deep, straight(kind, latent, factor))
         made[factor] = nn.ModuleDict({"encoder": encoder, **decoders})
         for layer in made[factor].modules():
@@ -128,15 +153,15 @@ def networks() -> dict[int, Any]:
     return made
 
 
-def train(paths: list[Path], steps: int) -> dict[int, Any]:
+def train(paths: list[Path], design: Design, steps: int) -> dict[int, Any]:
     """Absolute error, and that of the fine detail once more, which keeps the pictures from becoming soft."""
     import torch
     from torch.nn import functional
 
     torch.set_num_threads(1)
-    rng = np.random.default_rng(SEED)
-    pool = crops(paths, rng)
-    nets = networks()
+    rng = np.random.default_rng(design.seed)
+    pool = crops(paths, design.crop, rng)
+    nets = networks(design)
     parameters = [p for net in nets.values() for p in net.parameters()]
     print(
         f"{len(paths)} photographs, {len(pool)} crops, {sum(p.numel() for p in parameters)} weights",
@@ -240,11 +265,14 @@ def main() -> None:
     parser.add_argument("--media", type=Path, required=True, help="the folder with manifest.csv")
     parser.add_argument("--packages", type=Path, required=True, help="the unpacked packages")
     parser.add_argument("--out", type=Path, default=OUT, help="where the weights are written")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--design", choices=tuple(DESIGNS), default="shipped")
+    parser.add_argument("--steps", type=int, help="instead of the design's own number")
     asked = parser.parse_args()
     listed = photographs({"shared": asked.media, "packages": asked.packages})
     if asked.task == "train":
-        export(train([p for s, p in listed if learns(s)], asked.steps), asked.out)
+        design = DESIGNS[asked.design]
+        learned_from = [p for s, p in listed if learns(s)]
+        export(train(learned_from, design, asked.steps or design.steps), asked.out)
     else:
         measure([p for s, p in listed if not learns(s)][::3])
 

@@ -27,6 +27,7 @@ BUILT_IN = (
     "assay.evidence.detectors.invisible_watermark:InvisibleWatermark",
     "assay.evidence.detectors.learned_image:LearnedImage",
     "assay.evidence.detectors.learned_edit:LearnedEdit",
+    "assay.evidence.detectors.decoder_residual:DecoderResidual",
     "assay.evidence.detectors.face_blend:FaceBlend",
 )
 
