@@ -20,7 +20,8 @@ from assay.evidence import models, registry
 from assay.evidence.detector import Card
 from assay.evidence.detectors._clip import ENCODER
 from assay.evidence.detectors.copy_move import CopyMove
-from assay.evidence.detectors.decoder_residual import DecoderResidual, opened as opened_network
+from assay.evidence.detectors.decoder_residual import DecoderResidual
+from assay.evidence.detectors.decoder_residual import opened as opened_network
 from assay.evidence.detectors.learned_edit import LearnedEdit
 from assay.evidence.detectors.learned_image import LearnedImage
 

@@ -25,7 +25,7 @@ SMALLEST = 160  # pixels of the short side: what was learned from
 WINDOW = 512  # pixels of a side, at most
 MOST = 6  # windows of a picture that are looked at
 FLATTEST = 2.0  # grey levels: standard deviation of what is looked at
-NOTABLE = 1.64  # score that 1 % of honest pictures reach, out of fold
+NOTABLE = 1.64  # score that .7 % of the board's honest pictures reach, out of fold
 
 
 class DecoderResidual:
