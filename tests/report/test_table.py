@@ -52,6 +52,13 @@ def test_the_worth_of_finding_nothing_is_grouped_and_bounded() -> None:
     [
         made.quiet(warnings=("its name says image/png, its bytes are image/jpeg",)),
         made.quiet(llr=1.5),
+        made.screening(
+            of=made.verdict(
+                0.0,
+                Label.INCONCLUSIVE,
+                summary="An enhancer left traces. No other sign of manipulation found.",
+            )
+        ),
         made.quiet(decision=Decision(Action.LABEL, "r", "d")),
         made.screening(
             of=made.verdict(0.5, Label.INCONCLUSIVE, why=Why.NOT_COVERED, kinds=(Kind.TAMPERED_CREDENTIAL,))
@@ -60,7 +67,7 @@ def test_the_worth_of_finding_nothing_is_grouped_and_bounded() -> None:
         made.screening(),
         made.refused(),
     ],
-    ids=["warning", "some evidence", "policy", "tampered", "conflicting", "fake", "refused"],
+    ids=["warning", "some evidence", "stated", "policy", "tampered", "conflicting", "fake", "refused"],
 )
 def test_what_needs_attention_is_never_cut_to_a_line(one: made.Screening) -> None:
     assert not calm(one)

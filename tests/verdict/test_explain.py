@@ -68,6 +68,14 @@ def test_finding_nothing_says_what_that_is_worth(tell, said):
     )
 
 
+def test_traces_of_a_decoder_are_stated_though_they_make_no_fake(tell, said):
+    text = tell(said("decoder_residual", "decoder_traces", score=3.0))
+    assert text.startswith(
+        "Its fine detail is like that of a learned decoder, as enhancers of pictures leave it. "
+        "No other sign of manipulation found. "
+    )
+
+
 def test_finding_nothing_uncovered_says_what_was_not_asked(tell, said):
     text = tell(said("double_jpeg", score=0.0))
     assert (

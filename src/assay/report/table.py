@@ -29,6 +29,7 @@ COLOURS = {
 }
 WORD_WIDTH = 16
 INDENT = " " * (WORD_WIDTH + 2)
+STATED = "No other sign"  # a summary that says so begins with something that is no fake and must be read
 SOME_EVIDENCE = 1.0  # nats: from here on a summary names what points to a fake
 MOST_NOTES = 4
 MOST_CAVEATS = 6
@@ -70,6 +71,7 @@ def calm(screening: Screening) -> bool:
         and v.why in (Why.NOTHING_FOUND, Why.NOT_COVERED)
         and not v.kinds
         and v.llr < SOME_EVIDENCE
+        and STATED not in v.summary
         and not screening.warnings
         and screening.quarantine_id is None
         and (d is None or d.action is Action.DELIVER)

@@ -31,7 +31,8 @@ SIZES = {
     "medium": "with a short side of 256 to 1023 pixels",
     "large": "with a short side of 1024 pixels or more",
 }
-NEAR = frozenset({"near_fake_unclear", "near_fake_unchecked", "scene_of_known_fake"})  # why it is held
+# Said first though they make nothing a fake: why it is held, and what was found and is no manipulation of what it shows.
+STATED = frozenset({"near_fake_unclear", "near_fake_unchecked", "scene_of_known_fake", "decoder_traces"})
 Told = Sequence[tuple[Reason, Weight]]
 Recalls = Mapping[Kind, tuple[int, int]]
 
@@ -152,13 +153,13 @@ def _inconclusive(verdict: Verdict, told: Told, context: Context, settings: Sett
         return [f"No verdict can be given: {names} failed on it, and no measured detector spoke."]
     if verdict.why is Why.UNSTABLE:
         return [_unstable(verdict), reason, _odds(verdict)]
-    near = next((w.text for r, w in told if r.code in NEAR), "")
+    stated = next((w.text for r, w in told if r.code in STATED), "")
     if verdict.why is Why.TOO_LITTLE or (found and verdict.why is Why.NOT_COVERED):
         opening = f"{strength(verdict.llr).capitalize()} evidence, too little to call it a fake."
-        rest = reason if reason != near else ""
-        return [near, opening, rest, _odds(verdict), _uncovered(verdict, context, settings)]
-    opening = "No other sign of manipulation found." if near else "No sign of manipulation found."
-    return [near, opening, _uncovered(verdict, context, settings)]
+        rest = reason if reason != stated else ""
+        return [stated, opening, rest, _odds(verdict), _uncovered(verdict, context, settings)]
+    opening = "No other sign of manipulation found." if stated else "No sign of manipulation found."
+    return [stated, opening, _uncovered(verdict, context, settings)]
 
 
 def _unstable(verdict: Verdict) -> str:
