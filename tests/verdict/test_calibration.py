@@ -17,6 +17,7 @@ from assay.errors import ConfigError
 from assay.types import Kind
 from assay.verdict import calibration as tables
 from assay.verdict.calibration import FORMAT, Cell, Context, panel_llr, pool_name, read, shipped
+from assay.verdict.conformal import FLOOR
 from assay.verdict.fusion import fuse
 from assay.verdict.groups import SCALE, UNSPOKEN
 
@@ -105,6 +106,13 @@ def test_a_broken_credential_weighs_too_little_to_make_a_fake():
     assert broken
     assert sum(w.llr for w in broken) < 4.6
     assert not any(w.decisive for w in broken)
+
+
+def test_what_a_decoder_leaves_makes_no_fake_alone():
+    calibration = shipped()
+    highest = max(cell.llrs[-1] for cell in calibration.maps["decoder_residual"].cells)
+    assert panel_llr({"decoder_residual": highest}, "image", calibration) < FLOOR
+    assert panel_llr({"decoder_residual": 100.0}, "image", calibration) < FLOOR
 
 
 def test_the_shipped_calibration_reads_and_keeps_its_bounds():
