@@ -28,6 +28,7 @@ from assay.bench.scoreboard import (
 )
 from assay.media.views import Image
 from assay.types import Outcome
+from assay.verdict.mixture import UNTRACED
 
 FAST = 4
 DETECTORS = (
@@ -126,6 +127,25 @@ def test_every_detector_and_peer_has_its_row(found, judged):
     assert [line.split(" | ")[0].strip("| ") for line in table[2:]] == ["panel", "blind", "pasted", "seeing", "peer:other"]  # fmt: skip
     peer = table[-1].split(" | ")
     assert peer[4:6] == ["-", "-"], "a peer's score is no LLR"
+
+
+def test_a_kind_is_looked_for_where_one_who_spoke_claims_it(found):
+    assert found.looks_for("splice", ["seeing", "pasted"])
+    assert not found.looks_for("splice", ["seeing"])
+    assert not found.looks_for("copy_move", ["seeing", "pasted", "blind"])
+    assert not found.looks_for("splice", [])
+
+
+def test_a_row_is_fused_by_those_who_spoke_on_it_alone(tmp_path):
+    """Where only one of three speaks, the ratio is about its own kind: nobody's silence is counted against it."""
+    made = [
+        r | {"score": None, "outcome": "not_applicable"} if r["source"] == "s1" and r["detector"] != "seeing" else r
+        for r in rows(240)
+    ]
+    found = calibrate(read_scores([stored(tmp_path / "one.parquet", made)]), replicates=2)
+    (one,) = (j for j in judge(found) if j.row.source == "s1" and not j.row.fake)
+    assert set(one.llrs) == {"seeing"}
+    assert one.fused == pytest.approx(math.log((1 - UNTRACED) * math.exp(one.llrs["seeing"]) + UNTRACED))
 
 
 def test_parts_hold_what_they_name(judged):

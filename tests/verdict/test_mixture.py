@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.types import Kind
-from assay.verdict.mixture import mixed
+from assay.verdict.mixture import UNTRACED, mixed
 
 SHARES = {Kind.FULL_SYNTHESIS: 0.5, Kind.SPLICE: 0.3, Kind.COPY_MOVE: 0.1}
 FAMILIES = ("learned", "jpeg", "jpeg", "copies")
 CLAIMS = ({Kind.FULL_SYNTHESIS}, {Kind.SPLICE, Kind.COPY_MOVE}, {Kind.SPLICE}, {Kind.COPY_MOVE})
 CAPS = {"learned": 4.6, "jpeg": 4.6, "copies": 4.6}
+REST = 1 - UNTRACED
 
 
 def fused(*llrs, families=FAMILIES, claims=CLAIMS):
@@ -23,15 +24,24 @@ def fused(*llrs, families=FAMILIES, claims=CLAIMS):
 
 
 def test_silence_of_the_others_takes_nothing_from_what_one_has_found():
-    alone = fused(4.0)
-    assert alone == pytest.approx(math.log(0.5 * math.exp(4.0) + 0.5))
+    alone = math.log(0.5 * math.exp(4.0) + 0.4 + UNTRACED)
+    assert fused(4.0, 0.0, 0.0, 0.0) == pytest.approx(alone)
     assert fused(4.0, -3.0, -3.0, -3.0) > alone - 0.05
     assert fused(-3.0, 4.0, 0.0, 0.0) == pytest.approx(math.log(0.4 * math.exp(4) + 0.5 * math.exp(-3) + 0.1))
 
 
-def test_who_sees_nothing_cannot_say_more_than_the_share_of_its_kinds():
-    assert fused(-30.0) == pytest.approx(math.log(0.5 + 0.5 * math.exp(-4.6)))
-    assert fused(-30.0, -30.0, -30.0, -30.0) == pytest.approx(math.log(0.1), abs=0.1)
+def test_kinds_that_nobody_looks_for_are_no_part_of_the_ratio():
+    assert fused(2.0) == pytest.approx(math.log(REST * math.exp(2.0) + UNTRACED))
+    splices = ({Kind.SPLICE}, {Kind.COPY_MOVE})
+    both = fused(2.0, -1.0, families=("jpeg", "copies"), claims=splices)
+    assert both == pytest.approx(
+        math.log(REST * (0.75 * math.exp(2.0) + 0.25 * math.exp(-1.0)) + UNTRACED)
+    )  # .3 and .1 in proportion
+
+
+def test_finding_nothing_clears_nobody():
+    assert fused(-30.0) == pytest.approx(math.log(UNTRACED + REST * math.exp(-4.6)))
+    assert fused(-30.0, -30.0, -30.0, -30.0) == pytest.approx(math.log(UNTRACED), abs=0.1)
 
 
 def test_of_one_kind_families_add_up_and_a_family_to_no_more_than_its_cap():
@@ -43,7 +53,7 @@ def test_of_one_kind_families_add_up_and_a_family_to_no_more_than_its_cap():
 def test_a_detector_of_no_named_kind_speaks_of_all():
     assert fused(1.5, families=("learned",), claims=((),)) == pytest.approx(1.5)
     assert fused(2.0, 1.5, families=("learned", "jpeg"), claims=({Kind.FULL_SYNTHESIS}, ())) == pytest.approx(
-        1.5 + math.log(0.5 * math.exp(2.0) + 0.5)
+        1.5 + math.log(REST * math.exp(2.0) + UNTRACED)
     )
 
 
@@ -58,4 +68,4 @@ nats = st.floats(-20, 20)
 def test_it_rises_with_every_detector_and_keeps_its_bounds(llrs, which, more):
     raised = [v + more * (k == which) for k, v in enumerate(llrs)]
     assert fused(*raised) >= fused(*llrs) - 1e-12
-    assert math.log(0.1) - 4.6 <= fused(*llrs) <= 2 * 4.6
+    assert math.log(UNTRACED) <= fused(*llrs) <= 2 * 4.6

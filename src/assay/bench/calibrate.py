@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -91,6 +91,11 @@ class Calibrated:
     fitted: Mapping[str, Sequence[Fitted]]
     llrs: Floats  # (R, D) cross-fitted, NaN where a detector did not speak or was not fitted
     skipped: Mapping[str, str] = field(default_factory=dict)  # detector -> why it got no map
+
+    def looks_for(self, kind: str, panel: Collection[str]) -> bool:
+        """Does one of these detectors claim fakes of this kind? Who claims none speaks of all."""
+        claims = [self.scores.cards[name]["claims"] for name in panel]
+        return any(not own or kind in own for own in claims)
 
 
 def calibrate(scores: Scores, *, seed: int = 1, replicates: int = REPLICATES) -> Calibrated:

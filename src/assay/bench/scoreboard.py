@@ -269,20 +269,26 @@ def contributions(found: Calibrated, chosen: Callable[[Row], bool] = lambda _: T
 
 def summed(found: Calibrated, without: str = "") -> Floats:
     """Fuse every row, in nats; NaN where nobody that is left spoke. Shape (R,)."""
-    known, rows = tables.unfitted(), found.scores.rows
-    left = [k for k, d in enumerate(found.detectors) if d != without]
-    families = [str(found.scores.cards[found.detectors[k]]["family"]) for k in left]
-    claims = [frozenset(map(Kind, found.scores.cards[found.detectors[k]]["claims"])) for k in left]
+    rows, names = found.scores.rows, np.array(found.detectors)
     total = np.full(len(rows), np.nan)
-    pools = np.array([_pool(r) for r in rows])
-    spoke = ~np.isnan(found.llrs[:, left]).all(axis=1)
-    for name in sorted(set(pools[spoke].tolist())):
-        own = spoke & (pools == name)
-        llrs = np.nan_to_num(found.llrs[own][:, left])
-        total[own] = mixed(
-            llrs, families, claims, {f: known.cap(f) for f in families}, known.shares[name.split("/")[0]]
-        )
+    spoke = ~np.isnan(found.llrs) & (names != without)
+    media = np.array([r.context.media_family for r in rows])
+    for family in np.unique(media).tolist():
+        for panel in np.unique(spoke[media == family], axis=0):
+            if panel.any():
+                own = (media == family) & (spoke == panel).all(axis=1)
+                total[own] = _mixed(found, own, panel, family)
     return total
+
+
+def _mixed(found: Calibrated, own: Flags, panel: Flags, media_family: str) -> Floats:
+    """Fuse rows on which the same detectors spoke: those of `panel`, shape (D,)."""
+    known = tables.unfitted()
+    cards = [found.scores.cards[found.detectors[k]] for k in np.flatnonzero(panel).tolist()]
+    families = [str(card["family"]) for card in cards]
+    claims = [frozenset(map(Kind, card["claims"])) for card in cards]
+    caps = {f: known.cap(f) for f in families}
+    return mixed(found.llrs[own][:, panel], families, claims, caps, known.shares[media_family])
 
 
 def _differences(rows: Sequence[Row], chosen: Flags, full: Floats, less: Floats) -> tuple[Gain, Gain]:

@@ -90,12 +90,15 @@ def _body(judged: Sequence[Judged], found: Calibrated) -> Iterator[str]:
     yield from detectors_table(coded, found)
     yield "\n## What each detector adds\n\nThe fused result with it less that without it, paired over the same drawn sources.\n"
     yield from contributions_table(contributions(found, lambda r: r.family != CAMERA))
-    yield "\n## The panel by kind\n\nFakes of a kind against all bona fide renditions.\n"
+    yield "\n## The panel by kind\n\nFakes of a kind against all bona fide renditions. *Blind spots*: of kinds that no detector looked for there.\n"
     first = [j for j in coded if _not_sent_on(j.row, twins)]
+    unseen = {j.row.name for j in coded if j.row.fake and not found.looks_for(j.row.kind, j.llrs)}
     yield from panel_table(
         {
             "all": coded,
             "all, before launderings": first,
+            "all, without blind spots": [j for j in coded if j.row.name not in unseen],
+            "blind spots": [j for j in coded if not j.row.fake or j.row.name in unseen],
             **parts_by(coded, lambda r: r.kind, shared_bona_fide=True),
         },
         "kind",

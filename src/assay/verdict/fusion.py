@@ -162,8 +162,9 @@ def _disclosed(balance: Balance, label: Label, findings: Sequence[Evidence]) -> 
 def _recorded(
     findings: Sequence[Evidence], balance: Balance, context: Context, known: Calibration
 ) -> tuple[Evidence, ...]:
-    """Write into each piece of evidence what it would come to alone; None where nothing weighs it."""
+    """Write into each piece of evidence what it would come to had the others said neither; None where nothing weighs it."""
     by_name = {one.detector: one for one in balance.weighed}
+    silent = {one.detector: 0.0 for one in balance.weighed if one.score is not None}
     recorded = []
     for e in findings:
         llr = None
@@ -171,7 +172,7 @@ def _recorded(
             one, codes = by_name[e.detector], {r.code for r in e.finding.reasons}
             score = score_llr(e, context, known)
             if score is not None:
-                score = tables.panel_llr({e.detector: score}, context.media_family, known)
+                score = tables.panel_llr(silent | {e.detector: score}, context.media_family, known)
             counted = [w.llr for r, w in one.reasons if r.code in codes]
             if score is not None or any(counted) or known.weighs_reasons(e.detector):
                 ratio = known.ratio(e.detector, e.family, e.finding.score or 0.0)

@@ -4,6 +4,9 @@ That a splice detector is silent says nothing against a synthetic picture, and t
 added up. For every kind, those that claim it are (within a family cut to its cap, families taken as independent), and
 the kinds are weighed by how often each is among fakes: the likelihood ratio of "fake" is the mean of those of its kinds.
 docs/decisions/0009-fakes-are-a-mixture.md says why, and what it gained.
+
+"Fake" is of a kind that a detector which spoke claims: kinds that nobody looked for are blind spots, which coverage
+names, and no part of the ratio (docs/decisions/0024-what-a-ratio-is-about.md).
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from numpy.typing import NDArray
 
 from assay.types import Kind
 
-Shares = Mapping[Kind, float]  # of each kind among fakes; what is left to 1 is of kinds that no detector sees
+Shares = Mapping[Kind, float]  # of each kind among fakes
+UNTRACED = 0.1  # of fakes of the kinds looked for: without a trace that any detector reads. Finding nothing clears nobody
 
 
 def mixed(
@@ -39,7 +43,7 @@ def mixed(
     caps
         Family to the most nats that it may add, either way.
     shares
-        Of kinds among fakes, at most 1 together. A kind that is claimed and not listed weighs nothing.
+        Of kinds among fakes. Those that are claimed are set in proportion; one that is not listed weighs nothing.
 
     Returns
     -------
@@ -59,13 +63,14 @@ def by_kind(
     caps: Mapping[str, float],
     shares: Shares,
 ) -> list[tuple[float, NDArray[np.float64]]]:
-    """Give, for every kind that is claimed and for all others together, its share and what each family says of it.
+    """Give, for every kind that is claimed and for what leaves no trace, its share and what each family says of it.
 
     Arguments as of `mixed`; what families say has shape (R, F), nats, cut to caps.
     """
-    seen = [k for k in shares if any(k in own for own in claims)]
-    rest = max(0.0, round(1.0 - math.fsum(shares[k] for k in seen), 9))
-    kinds: list[tuple[float, Kind | None]] = [*((shares[k], k) for k in seen), (rest, None)]
+    looked_for = {k: share for k, share in shares.items() if any(k in own for own in claims)}
+    total = math.fsum(looked_for.values())
+    kinds: list[tuple[float, Kind | None]] = [(UNTRACED if total else 1.0, None)]
+    kinds += [((1 - UNTRACED) * share / total, k) for k, share in looked_for.items()]
     return [(share, _of_kind(llrs, families, claims, caps, kind)) for share, kind in kinds]
 
 
@@ -76,7 +81,7 @@ def _of_kind(
     caps: Mapping[str, float],
     kind: Kind | None,
 ) -> NDArray[np.float64]:
-    """Add up those that speak of a kind (None: of kinds that nobody claims), family by family: shape (R, F)."""
+    """Add up those that speak of a kind (None: of none in particular), family by family: shape (R, F)."""
     speak = [d for d, own in enumerate(claims) if not own or kind in own]
     sums = np.zeros((len(llrs), len(set(families))))
     for f, family in enumerate(sorted(set(families))):
