@@ -139,7 +139,9 @@ def test_a_kind_is_looked_for_where_one_who_spoke_claims_it(found):
 def test_a_row_is_fused_by_those_who_spoke_on_it_alone(tmp_path):
     """Where only one of three speaks, the ratio is about its own kind: nobody's silence is counted against it."""
     made = [
-        r | {"score": None, "outcome": "not_applicable"} if r["source"] == "s1" and r["detector"] != "seeing" else r
+        r | {"score": None, "outcome": "not_applicable"}
+        if r["source"] == "s1" and r["detector"] != "seeing"
+        else r
         for r in rows(240)
     ]
     found = calibrate(read_scores([stored(tmp_path / "one.parquet", made)]), replicates=2)
