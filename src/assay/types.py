@@ -168,6 +168,7 @@ class Coverage:
     recall: tuple[float, float] | None = None  # 90 % interval of the measured recall, None: not measured
     n: int = 0
     blind_spots: tuple[str, ...] = ()
+    recall_kind: Kind | None = None  # of fakes that `recall` is about
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -73,6 +73,26 @@ class Wrapping:
 
     def examine(self, view: Image) -> Finding:
         return scored(2.0 * (view.media_type == "image/png") + len(view.icc) + view.orientation)
+
+
+@dataclass(frozen=True)
+class Landscape(Brightness):
+    """Speaks of pictures that are wider than high, and of no other."""
+
+    card: ClassVar[Card] = card("landscape", Image)
+
+    def examine(self, view: Image) -> Finding:
+        height, width = view.upright.shape[:2]
+        if width <= height:
+            return Finding.not_applicable("upright", "It is not wider than high.")
+        return super().examine(view)
+
+
+@dataclass(frozen=True)
+class Watermark(Brightness):
+    """Reads a mark in the pixels."""
+
+    card: ClassVar[Card] = replace(card("watermark", Image), family="watermark")
 
 
 @dataclass(frozen=True)

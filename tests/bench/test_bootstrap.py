@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -60,6 +61,35 @@ def test_no_false_alarm_of_few_sources_promises_little():
     assert (none.low, round(none.high, 2)) == (0.0, 0.16)  # 0 of 20 sources, not 0 of 400 rows
     every = drawn.share(np.ones(400, bool), fake=False)
     assert round(every.low, 2) == 0.84
+
+
+def test_a_nearly_perfect_order_of_few_sources_promises_little():
+    fake = np.arange(6) >= 3
+    scores = np.array([0.0, 1.0, 3.001, 3.0, 4.0, 5.0])
+    drawn = Resampling([f"s{i}" for i in range(6)], fake, replicates=200)
+    sure = drawn.auc(scores + np.where(fake, 0.01, 0.0))
+    almost = drawn.auc(scores)
+    assert (sure.value, almost.value) == (1.0, pytest.approx(8 / 9))
+    assert almost.low <= sure.low < 0.6
+
+
+@pytest.mark.parametrize("value", [0.97, 0.99])
+def test_intervals_of_a_nearly_perfect_order_hold_the_truth(value):
+    rng = np.random.default_rng(4)
+    shift, n, held = np.sqrt(2) * NormalDist().inv_cdf(value), 30, 0
+    for _ in range(120):
+        scores = np.concatenate([rng.normal(size=n), rng.normal(shift, 1, n)])
+        e = Resampling([f"s{i}" for i in range(2 * n)], np.arange(2 * n) >= n, replicates=150).auc(scores)
+        held += e.low <= value <= e.high
+    assert held >= 0.92 * 120
+
+
+def test_a_cost_that_all_sources_share_is_not_sure():
+    fake = np.arange(40) >= 20
+    drawn = Resampling([f"s{i}" for i in range(40)], fake, replicates=100)
+    e = drawn.cllr(np.where(fake, -0.5, 0.5))
+    assert 0 < e.low < 0.9 * e.value
+    assert e.high == float("inf")
 
 
 @pytest.mark.parametrize("sources", [1, 2])

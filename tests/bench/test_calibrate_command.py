@@ -48,6 +48,32 @@ def test_a_confounded_corpus_is_refused_before_anything_is_written(scores, tmp_p
     assert not (tmp_path / "c.json").exists()
 
 
+def test_scores_of_a_version_that_is_not_installed_are_named(scores, tmp_path, monkeypatch):
+    import dataclasses
+
+    from assay.evidence import registry
+
+    known = [e for e in registry.entries() if e.card.name == "learned_image"]
+    newer = dataclasses.replace(known[0].card, version=99)
+    monkeypatch.setattr(type(known[0]), "card", property(lambda _: newer))
+    done = call(scores, "--out", tmp_path / "c.json", "--draws", 2, "--force-confounded")
+    assert done.exit_code == 0
+    assert "version 99 is installed: its map is void here" in done.output
+
+
+def test_verdicts_instead_of_scores_and_a_file_that_is_not_there_end_in_a_sentence(scores, tmp_path):
+    from pyarrow import parquet
+
+    table = parquet.read_table(scores)
+    parquet.write_table(table.drop_columns(["detector", "score"]), tmp_path / "verdicts.parquet")
+    for path, told in (
+        (tmp_path / "verdicts.parquet", "it has no"),
+        (tmp_path / "none.parquet", "there is no file"),
+    ):
+        done = call(path, "--out", tmp_path / "c.json", "--force-confounded")
+        assert (done.exit_code, told in done.output) == (2, True), done.output
+
+
 def test_too_few_sources_and_a_folder_that_is_not_there_end_in_a_sentence(tmp_path):
     few = stored(tmp_path / "few.parquet", made(3))
     done = call(few, "--out", tmp_path / "c.json", "--force-confounded")

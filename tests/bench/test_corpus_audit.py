@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assay.bench import audit, manifest
+from assay.bench import audit, crossfit, manifest
 from assay.bench.align import align
 from assay.errors import AssayError
 from assay.types import Kind
@@ -191,14 +191,14 @@ def test_samples_that_cannot_be_read_are_told_and_left_out(tmp_path):
 def test_a_source_on_both_sides_would_be_a_leak_and_is_kept_together():
     sources = [f"s{k % 7}" for k in range(70)]
     fake = np.arange(70) % 2 == 0
-    fold = audit.folds(sources, fake, 0)
+    fold = crossfit.folds(sources, fake, 0)
     assert all(
         len({f for f, s in zip(fold.tolist(), sources, strict=True) if s == name}) == 1
         for name in set(sources)
     )
     # A word that names the source tells nothing of other sources, though it would tell everything of its own.
     values = np.array([int(s[1:]) for s in sources])
-    scores = audit.cross_fitted([values], fake, fold)
+    scores = crossfit.cross_fitted([values], fake, fold)
     assert np.all(scores == 0)
 
 
@@ -208,7 +208,7 @@ def test_the_logistic_model_is_that_of_scikit_learn():
     x = np.eye(4)[rng.integers(0, 4, 200)]
     fake = rng.random(200) < np.array([0.1, 0.4, 0.6, 0.9])[x.argmax(1)]
     theirs = linear.LogisticRegression(C=1.0, class_weight="balanced", fit_intercept=False).fit(x, fake)
-    assert audit.logistic(x, fake) == pytest.approx(theirs.coef_[0], abs=1e-3)
+    assert crossfit.logistic(x, fake) == pytest.approx(theirs.coef_[0], abs=1e-3)
 
 
 def test_bytes_measure_content_once_the_encoder_is_one(tmp_path):

@@ -14,14 +14,16 @@ from assay.bench import diagrams, manifest, metrics, parquet
 from assay.bench.bootstrap import Estimate
 from assay.bench.fused import fused
 from assay.bench.panel import Fixed
-from assay.bench.report import page, write
+from assay.bench.report import page, write_text
 from assay.bench.rows import read_scores
 from assay.bench.run import Order, run
 from assay.bench.summary import summarise
 from assay.bench.table import Told, interval_text, lines, summary_json
 from assay.config import load
 from assay.errors import AssayError
+from assay.evidence import registry
 from assay.settings import Limits
+from assay.testing import clips
 from assay.verdict.calibration import shipped
 
 pytestmark = pytest.mark.usefixtures("unjailed")
@@ -137,12 +139,48 @@ def test_one_class_gives_false_alarms_and_no_auc(tmp_path):
     f = single.summary.removed["brightness"]
     assert not f.auc.known
     assert not f.cllr.known
-    assert f.false_alarms.known
-    assert f.false_alarms.high > 0.5  # three sources promise little
+    assert single.summary.removed["panel"].false_alarms.high > 0.5  # three sources promise little
     text = "\n".join(lines(single))
     assert "need both classes" in text
     assert "One class alone" in "\n".join(page(single))
     json.dumps(summary_json(single), allow_nan=False)
+
+
+def test_a_detector_without_a_map_calls_nothing_fake_and_nothing_honest(small):
+    f = small.summary.removed["brightness"]
+    assert f.auc.known
+    assert not any(e.known for e in (f.false_alarms, f.found, f.decided))
+    assert small.summary.removed["panel"].false_alarms.known
+
+
+def test_n_says_on_how_many_a_detector_spoke(tmp_path):
+    path = corpora.small(tmp_path, each=3)
+    half = told(path, planted.Brightness(), planted.Landscape())
+    f = half.summary.removed["landscape"]
+    assert f.heard == (0, 0)
+    assert f.n == (6, 6)
+    assert "0+0 of 6+6" in "\n".join(lines(half))
+    assert "0 + 0 scored" in "\n".join(page(half))
+
+
+def test_samples_that_nobody_reads_are_counted_where_the_figures_stand(tmp_path):
+    corpora.small(tmp_path, each=3)
+    (tmp_path / "voice.flac").write_bytes(clips.silence(0.5))
+    with (tmp_path / "manifest.csv").open("a") as file:
+        file.write("voice.flac,bona_fide,scene,,voice\n")
+    mixed = told(tmp_path / "manifest.csv", planted.Brightness())
+    assert mixed.unread == 1
+    assert "1 samples were examined by nobody" in "\n".join(lines(mixed))
+    assert "Not examined:" in "\n".join(page(mixed))
+
+
+def test_every_curve_of_a_full_panel_has_a_colour_of_its_own(small):
+    style = Path(diagrams.__file__).with_name("report.css").read_text(encoding="utf-8")
+    light, dark = style.split("@media (prefers-color-scheme: dark)")
+    for part in (light, dark):
+        colours = dict(re.findall(r"\.(c\d+) \{ --c: (#\w{6})", part))
+        assert len(set(colours.values())) == len(colours) == diagrams.COLOURS
+    assert len(registry.references()) <= diagrams.COLOURS
 
 
 def test_nothing_but_unreadable_samples_still_gives_a_report(tmp_path):
@@ -154,11 +192,14 @@ def test_nothing_but_unreadable_samples_still_gives_a_report(tmp_path):
     json.dumps(summary_json(broken), allow_nan=False)
 
 
-def test_a_report_that_cannot_be_written_is_said(small, tmp_path):
+def test_a_report_that_cannot_be_written_is_said_and_the_last_one_stays(tmp_path):
     with pytest.raises(AssayError, match="cannot be written"):
-        write(tmp_path / "no" / "folder" / "r.html", small)
-    write(tmp_path / "r.html", small)
-    assert (tmp_path / "r.html").stat().st_size > 10_000
+        write_text(tmp_path / "no" / "folder" / "r.html", "page")
+    (tmp_path / "r.html").write_text("the last one")
+    (tmp_path / "r.html.part").mkdir()
+    with pytest.raises(AssayError, match="cannot be written"):
+        write_text(tmp_path / "r.html", "page")
+    assert (tmp_path / "r.html").read_text() == "the last one"
 
 
 def test_numbers_are_short():

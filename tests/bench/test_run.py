@@ -99,6 +99,31 @@ def test_samples_that_cannot_be_read_become_rows_that_say_why(tmp_path):
         assert by_name[name].problem
 
 
+def test_a_detector_of_marks_in_the_pixels_is_switched_off_with_those_of_metadata(small, tmp_path):
+    done = run(order(small, planted.Brightness(), planted.Watermark(), with_metadata=True, cache=tmp_path))
+    assert {(r.detector, r.metadata) for r in done.rows} == {
+        ("brightness", False),
+        ("brightness", True),
+        ("watermark", True),
+    }
+    assert len(done.rows) == 6 * (2 + 2)
+
+
+def test_what_failed_is_tried_again_by_the_next_run(tmp_path):
+    path = corpora.small(tmp_path, each=3)
+    strict = order(path, planted.Brightness(), limits=dataclasses.replace(Limits(), pixels=100))
+    assert {r.result.outcome for r in run(strict).rows} == {Outcome.FAILED}
+    assert {r.result.outcome for r in run(dataclasses.replace(strict, limits=Limits())).rows} == {
+        Outcome.SCORED
+    }
+    mine = order(path, planted.Brightness(), cache=tmp_path / "other")
+    away = tmp_path / "away"
+    (tmp_path / "0.jpg").rename(away)
+    assert Outcome.FAILED in {r.result.outcome for r in run(mine).rows}
+    away.rename(tmp_path / "0.jpg")
+    assert {r.result.outcome for r in run(mine).rows} == {Outcome.SCORED}
+
+
 def test_a_crashing_detector_fails_alone(small, tmp_path):
     done = run(order(small, planted.Crashing(), planted.Brightness(), cache=tmp_path))
     outcomes = {(r.detector, r.result.outcome) for r in done.rows}

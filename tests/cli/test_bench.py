@@ -100,6 +100,19 @@ def test_progress_without_a_terminal_is_a_line_each_tenth(capsys):
     assert len(told) == 7
 
 
+def test_where_nobody_reads_the_corpus_the_run_says_so_and_fails(call, corpus, tmp_path):
+    done = call("run", corpus, "--detectors", "generator_metadata", "--out", tmp_path / "out")
+    assert done.return_value == 2
+    assert "not one sample could be scored" in done.output
+    assert "6 samples were examined by nobody" in done.output
+
+
+def test_an_out_that_cannot_be_made_is_told(call, corpus):
+    error = call("run", corpus, "--detectors", "generator_metadata", "--out", corpus / "sub").exception
+    assert isinstance(error, AssayError)
+    assert "cannot be made" in error.message
+
+
 @pytest.mark.slow
 def test_a_corpus_is_run_and_run_again_and_audited(home, corpus, tmp_path):
     def assay(*arguments: object) -> subprocess.CompletedProcess[bytes]:

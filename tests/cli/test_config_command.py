@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from assay.cli import main
+from assay.evidence.registry import entries
+from assay.verdict import calibration as tables
 
 
 @pytest.fixture
@@ -54,3 +58,48 @@ def test_check_is_0_for_good_and_2_for_bad(run, tmp_path):
     code, _, err = run("config", "check")
     assert code == 2
     assert "jobs = 'many' will not do" in err
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    file = tmp_path / "own.json"
+    monkeypatch.setenv("ASSAY_PATHS_CALIBRATION", str(file))
+    return file
+
+
+@pytest.fixture
+def fitted():
+    """A calibration of the installed versions."""
+    found = json.loads((tables.HERE / "calibration.json").read_text(encoding="utf-8"))
+    for entry in entries():
+        found["detectors"].get(entry.card.name, {})["version"] = entry.card.version
+    return found
+
+
+def test_check_reads_a_calibration_of_ones_own(run, own, fitted):
+    for text in ("x", ""):
+        own.write_text(text, encoding="utf-8")
+        code, out, err = run("config", "check")
+        assert code == 2
+        assert "will do" not in out
+        assert f"paths.calibration: the calibration {own} cannot be read" in err
+        assert "assay bench calibrate" in err
+    own.unlink()
+    assert run("config", "check")[0] == 2
+    own.write_text(json.dumps(fitted), encoding="utf-8")
+    code, out, err = run("config", "check")
+    assert (code, err) == (0, "")
+    assert out.startswith("The configuration will do")
+
+
+def test_check_names_the_detectors_that_a_calibration_is_void_for(run, own, fitted):
+    fitted["detectors"]["learned_image"]["version"] = 1
+    own.write_text(json.dumps(fitted), encoding="utf-8")
+    code, out, err = run("config", "check")
+    assert code == 2
+    assert "will do" not in out
+    assert (
+        f"paths.calibration: {own} is void for learned_image (its calibration is of version 1, it is version "
+        in err
+    )
+    assert "Calibrate anew with `assay bench calibrate` (docs/calibrate.md)." in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 import pytest
@@ -9,10 +10,13 @@ import pytest
 from assay.desk import lists, packs
 from assay.desk.signatures import remember
 from assay.desk.stores import Deed, Stores
+from assay.evidence.registry import entries
 from assay.media.jail import layers as measured
 from assay.media.jail.layers import Layer
 from assay.signatures.entries import Digest, Signature
+from assay.verdict import calibration as tables
 
+INSTALLED = {e.card.name: e.card.version for e in entries() if e.detector is not None}
 ON = Layer("seccomp", on=True, why="tried", hint="")
 OFF = Layer("landlock", on=False, why="a file was opened", hint="Boot with lsm=landlock.")
 ABSENT = Layer("uid", on=None, why="not root", hint="Run it as root.")
@@ -26,9 +30,25 @@ def layers(monkeypatch: pytest.MonkeyPatch) -> list[Layer]:
     return found
 
 
+@pytest.fixture
+def calibrated(installation, monkeypatch: pytest.MonkeyPatch):
+    """Have the installation use a calibration of its own: a text, or one of the installed versions but for `versions`."""
+    environ = installation.environ()
+    own = installation.folder / "own.json"
+
+    def use(text: str = "", **versions: int) -> None:
+        fitted = json.loads((tables.HERE / "calibration.json").read_text("utf-8"))
+        for name, version in (INSTALLED | versions).items():
+            fitted["detectors"].get(name, {})["version"] = version
+        own.write_text(text or json.dumps(fitted), "utf-8")
+        monkeypatch.setattr(type(installation), "environ", lambda _: environ | {"ASSAY_PATHS_CALIBRATION": str(own)})  # fmt: skip
+
+    return use
+
+
 def test_a_fresh_installation_is_well_but_for_its_weights(installation) -> None:
     said = installation.run("doctor").output
-    for section in ("Program", "Jail", "Weights", "Store"):
+    for section in ("Program", "Jail", "Weights", "Calibration", "Store"):
         assert f"\n{section}\n" in said
     assert "it is made by the first screening" in said
     assert "assay models pull" in said
@@ -123,3 +143,39 @@ def test_a_pack_that_was_altered_is_told_and_one_that_is_whole_is_counted(instal
     said = installation.run("doctor", code=2).output
     assert "OFF     signatures" in said
     assert "goes on with the signatures that it has read" in said
+
+
+def test_the_calibration_that_ships_is_well(installation) -> None:
+    said = installation.run("doctor").output
+    section = said.partition("\nCalibration\n")[2].partition("\n\n")[0]
+    assert section.startswith("  on      calibration")
+    assert section.endswith(", as it ships")
+
+
+def test_a_calibration_of_ones_own_is_named_and_well(installation, calibrated) -> None:
+    calibrated()
+    said = installation.run("doctor").output
+    assert "own.json" in said
+    assert "its calibration is of version" not in said
+
+
+def test_a_calibration_of_other_versions_is_told_with_what_to_do_and_strict_fails(
+    installation, calibrated
+) -> None:
+    calibrated(learned_image=1, jpeg_grid=99)
+    said = installation.run("doctor").output
+    assert "OFF     learned_image" in said
+    assert "its calibration is of version 1, it is version" in said
+    assert "          Calibrate anew with `assay bench calibrate` (docs/calibrate.md)." in said
+    assert "its calibration is of version 99, it is version" in said
+    assert "Install the Assay that it was made with, or calibrate anew" in said
+    assert "All is well." not in said
+    installation.run("doctor", "--strict", code=2)
+
+
+def test_a_calibration_that_cannot_be_read_fails_and_says_what_to_do(installation, calibrated) -> None:
+    calibrated("x")
+    said = installation.run("doctor", code=2).output
+    assert "OFF     calibration" in said
+    assert "own.json cannot be read" in said
+    assert "assay bench calibrate (docs/calibrate.md)" in said

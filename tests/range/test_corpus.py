@@ -132,10 +132,36 @@ def test_photos_that_serve_nothing_are_given_up(tmp_path, authority) -> None:
     found, _ = photos.scan(folder)
     work = corpus.Work(folder, tmp_path / "out", Settings("inpaint"), found, authority)
     corpus.prepared(work.out)
-    assert corpus.make(work, 0).state == "given_up"
+    made = corpus.make(work, 0)
+    assert (made.state, made.notes, made.fruitless) == ("given_up", (), corpus.ATTEMPTS)
     assert not list((work.out / "media").iterdir())
     corpus.summarise(work.out)
     assert rows(work.out) == []
+
+
+def test_what_cannot_be_made_with_other_options_leaves_nothing(work) -> None:
+    corpus.make(work, 0)
+    flat = work.out.parent / "flat"
+    flat.mkdir()
+    Image.new("RGB", (200, 200), (90, 90, 90)).save(flat / "a.png")
+    found, _ = photos.scan(flat)
+    assert corpus.make(replace(work, folder=flat, found=found), 0).state == "given_up"
+    assert not [p for p in work.out.rglob("*") if p.is_file()]
+
+
+def test_two_runs_differ_in_their_credentials_alone(work, tmp_path) -> None:
+    other = replace(work, out=tmp_path / "other", authority=marking.authority())
+    corpus.prepared(other.out)
+    found = []
+    for one in (work, other):
+        corpus.make(one, 0)
+        found += corpus.documents(one.out)
+    first, second = found
+    apart = {path for path, digest in first["files"].items() if second["files"][path] != digest}
+    assert apart == {first["made"]["fake"], first["made"]["twin"]}
+    assert [first[k] for k in ("id", "recipe", "made")] == [second[k] for k in ("id", "recipe", "made")]
+    for path in apart:
+        assert np.array_equal(opened(work.out / path), opened(other.out / path))
 
 
 def test_a_last_save_in_a_range_and_a_laundering_reach_fake_and_twin_alike(work) -> None:

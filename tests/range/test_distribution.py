@@ -31,6 +31,21 @@ def test_numbers_are_summed_up_by_quartiles_and_words_by_counts() -> None:
     assert shown["area"] == "0.1 [0.15 0.2 0.25] 0.3"
 
 
+def test_a_draw_that_another_one_makes_void_is_not_counted() -> None:
+    drawn = []
+    for blend, feather in (("alpha", 1.0), ("poisson", 5.0), ("alpha", 3.0)):
+        one = document(0.1, quality=80, blend=blend, match=0.0)
+        one["recipe"]["parameters"]["feather"] = feather
+        drawn.append(one)
+    for method, radius in (("exemplar", 8.0), ("telea", 4.0)):
+        one = document(0.1, quality=80, blend="", match=0.0)
+        one["recipe"] |= {"generator": "inpaint", "parameters": {"method": method, "radius": radius}}
+        drawn.append(one)
+    shown = {(generator, name): words for generator, name, words in rows(distribution(drawn))}
+    assert shown["splice", "feather"] == "1 [1.5 2 2.5] 3"
+    assert shown["inpaint", "radius"] == "4 [4 4 4] 4"
+
+
 def test_many_cameras_are_cut_short() -> None:
     many = [document(0.1, quality=80, blend=f"b{n}", match=0) for n in range(30)]
     blend = distribution(many)["splice"]["drawn"]["blend"]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from assay.errors import Failed
 from assay.media import faces
 from assay.media.faces import Mesh
 from assay.range import face_swap, portraits, self_blend
@@ -186,11 +187,13 @@ def test_heads_turned_differently_or_much_smaller_donors_do_not_serve() -> None:
     assert swapped(host(), disc(130, 110, 60), host(6), disc(120, 100, 20), rng) is None
 
 
-def test_makers_without_a_face_make_nothing() -> None:
+def test_makers_without_a_face_say_whose_is_missing() -> None:
     for maker in (SelfBlend(lambda _: None), FaceSwap(lambda _: None)):
         assert maker.kind is Kind.FACE_SWAP
         assert maker.faces  # the recipe must state a right to use them
-        assert maker.make([parent(host())] * maker.count, np.random.default_rng(0)) is None
+        with pytest.raises(Failed, match=r"a\.jpg: no face") as e:
+            maker.make([parent(host())] * maker.count, np.random.default_rng(0))
+        assert e.value.code == "no_face"
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -51,7 +51,7 @@ def verdict(llr: float = 5.0, label: Label = Label.FAKE, **changes: Any) -> Verd
         kinds=() if quiet else (Kind.SPLICE,),
         disclosed=None,
         evidence=(evidence(llr=llr),),
-        coverage=Coverage(("jpeg_grid",), (0.5, 0.7), 120, ("swapped faces",)),
+        coverage=Coverage(("jpeg_grid",), (0.5, 0.7), 120, ("swapped faces",), Kind.SPLICE),
         calibration="made",
     )
     return dataclasses.replace(made, **changes)

@@ -22,7 +22,7 @@ def test_an_article_says_what_where_why_how_sure_and_what_was_missed() -> None:
         "A seam runs through it.",
         "+5.00 points",
         "Probability of being fake: <b>90\N{NO-BREAK SPACE}%</b>",
-        "Where measured, they find 50-70 % of such fakes (n = 120)",
+        "Measured for splice: 50-70 % found (n = 120)",
         "swapped faces",
         "quarantine (rule some_rule)",
         "640 x 480 pixels",

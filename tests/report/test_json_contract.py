@@ -50,7 +50,7 @@ def screening(path: str = "a.jpg") -> Screening:
         kinds=(Kind.SPLICE,),
         disclosed=None,
         evidence=(Evidence("jpeg_grid", 1, "compression", finding, 5.0, 0.1),),
-        coverage=Coverage(("jpeg_grid",), (0.5, 0.7), 120, ("voices",)),
+        coverage=Coverage(("jpeg_grid",), (0.5, 0.7), 120, ("voices",), Kind.SPLICE),
         calibration="2026-01",
     )
     sample = Sample("1f", "ab" * 32, 12, "image/jpeg", "image/png", WHEN, "", "parent")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from assay.errors import ConfigError
 from assay.types import Kind
 from assay.verdict import calibration as tables
-from assay.verdict.calibration import FORMAT, Cell, Context, panel_llr, pool_name, read, shipped
+from assay.verdict.calibration import FORMAT, Cell, Context, Void, panel_llr, pool_name, read, shipped
 from assay.verdict.conformal import FLOOR
 from assay.verdict.fusion import fuse
 from assay.verdict.groups import SCALE, UNSPOKEN
@@ -50,6 +50,27 @@ def test_another_version_size_or_medium_is_not_calibrated(known, context):
     video = dataclasses.replace(context, media_family="video")
     unknown = dataclasses.replace(context, size_px=None)
     assert [known.llr_of_score("jpeg_grid", 1, 2.0, c) for c in (small, video, unknown)] == [None] * 3
+
+
+def test_a_map_is_void_where_its_version_alone_keeps_it_from_counting(known, context):
+    for version in (0, 2):
+        assert known.void_map("jpeg_grid", version, context) == Void("jpeg_grid", 1, version)
+    assert known.void_map("jpeg_grid", 1, context) is None
+    assert known.void_map("unheard_of", 2, context) is None
+    for change in ({"size_px": (100, 100)}, {"media_family": "video"}):
+        elsewhere = dataclasses.replace(context, **change)
+        assert known.void_map("jpeg_grid", 2, elsewhere) is None, (
+            "its own version would not count there either"
+        )
+
+
+def test_maps_of_other_versions_than_the_installed_ones_are_outgrown(known):
+    installed = {"jpeg_grid": 1, "double_jpeg": 2, "learned_image": 0, "not_calibrated": 7}
+    assert known.outgrown(installed) == (Void("double_jpeg", 1, 2), Void("learned_image", 1, 0))
+    assert known.outgrown({}) == (), "a detector that is not installed does not speak"
+    assert (
+        str(Void("learned_image", 3, 4)) == "learned_image (its calibration is of version 3, it is version 4)"
+    )
 
 
 def test_a_map_for_some_qualities_speaks_of_no_other(context):
@@ -152,7 +173,9 @@ def test_an_operators_own_calibration_is_used_and_an_older_one_refused_by_name(t
     own = tmp_path / "calibration.json"
     own.write_text((tables.HERE / "calibration.json").read_text(encoding="utf-8").replace('"version": "', '"version": "own-', 1), encoding="utf-8")  # fmt: skip
     assert shipped(None, own).version.startswith("own-")
-    for text in ('{"version": "1", "detectors": {}, "groups": {}}', "{", "[]"):
+    row = '{"version": 1, "media_family": "image", "family": "x", "claims": [], "cells": [{"size": "small", "quality": []}]}'
+    cut = f'{{"format": {FORMAT}, "version": "1", "detectors": {{"x": {row}}}, "pools": {{}}}}'
+    for text in ('{"version": "1", "detectors": {}, "groups": {}}', "{", "[]", "x", '"x"', cut):
         own.write_text(text, encoding="utf-8")
         with pytest.raises(ConfigError, match="cannot be read") as caught:
             shipped(None, own)

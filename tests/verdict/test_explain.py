@@ -76,13 +76,89 @@ def test_traces_of_a_decoder_are_stated_though_they_make_no_fake(tell, said):
     )
 
 
+def test_a_trace_that_weighs_too_little_is_named_with_what_came_of_it(tell, said):
+    text = tell(said("jpeg_grid", "grid_foreign_region", score=3.0))
+    assert text.startswith(
+        "A region lies on another JPEG grid than the rest: pasted, or moved within the picture. "
+        "That weighs too little beside what else was looked at. No other sign of manipulation found. "
+    ), text
+
+
+def test_evidence_that_no_reason_carries_says_that_it_is_a_sum(tell, said):
+    text = tell(said("jpeg_grid", score=4.5))
+    assert (
+        "too little to call it a fake. No single trace stands out: several weak ones add up. Probab" in text
+    )
+
+
 def test_finding_nothing_uncovered_says_what_was_not_asked(tell, said):
     text = tell(said("double_jpeg", score=0.0))
     assert (
         "No sign of manipulation found. There is no threshold for pictures with a short side of 256 to 1023 pixels"
         in text
     )
-    assert "needs 99 bona fide sources" in text
+    assert (
+        ", since a false-alarm budget of 1 % needs 99 bona fide sources and the calibration has 50 to compare with: "
+        "only a declared or known fake would have been called one. How many" in text
+    )
+
+
+UNCOVERED = "No sign of manipulation found. There is no threshold for pictures with a short side of 256 to 1023 pixels, since "
+
+
+def test_where_a_void_calibration_is_why_nothing_is_covered_it_is_named_with_how_to_mend_it(tell, said):
+    text = tell(said("learned_image", score=3.0, version=2))
+    assert text.startswith(
+        f"{UNCOVERED}the calibration is void for learned_image (made for another version): "
+        "only a declared or known fake would have been called one. "
+        "To mend that, calibrate anew with `assay bench calibrate` (docs/calibrate.md). "
+    )
+    assert text.endswith(" and learned_image (its calibration is of version 1, it is version 2).")
+    assert "sources" not in text, "there are enough of them"
+
+
+def test_several_void_detectors_are_named_and_too_few_sources_beside_them(tell, said):
+    findings = [said(name, score=3.0, version=2) for name in ("jpeg_grid", "double_jpeg")]
+    text = tell(*findings)
+    assert text.startswith(
+        f"{UNCOVERED}the calibration is void for jpeg_grid and double_jpeg (made for other versions): "
+    )
+    text = tell(*findings, false_alarm_budget=0.001)
+    assert (
+        "(made for other versions), and since a false-alarm budget of 0.1 % needs 999 bona fide sources and the "
+        "calibration has 100 to compare with: only" in text
+    )
+
+
+def test_a_score_older_than_its_calibration_can_be_made_again(tell, said):
+    assert "To mend that, screen it again with the calibrated version, or calibrate anew with " in tell(
+        said("learned_image", score=3.0, version=0)
+    )
+
+
+def test_a_void_calibration_is_a_blind_spot_of_what_others_cover(tell, said):
+    text = tell(said("jpeg_grid", score=0.0), said("learned_image", score=3.0, version=2))
+    assert "There is no threshold" not in text
+    assert text.endswith(
+        "retouching, swapped faces and learned_image (its calibration is of version 1, it is version 2)."
+    )
+
+
+def test_where_one_failed_and_the_other_is_void_both_are_told(tell, said, broke):
+    text = tell(broke("jpeg_grid"), said("learned_image", score=3.0, version=2))
+    assert text.startswith(
+        "No verdict can be given: jpeg_grid failed on it, and no measured detector spoke. "
+        "The calibration is void for learned_image (made for another version). To mend that, calibrate anew "
+    )
+
+
+def test_where_nobody_calibrated_spoke_no_sources_are_asked_for(tell, said):
+    end = ": only a declared or known fake would have been called one. How many"
+    text = tell(said("my_detector", score=3.0))
+    assert f"{UNCOVERED}no detector spoke on it that is calibrated for such pictures{end}" in text
+    text = tell(said("learned_image", score=3.0), context=Context(media_family="video", size_px=(800, 600)))
+    assert f"for videos, since no detector spoke on it that is calibrated for such videos{end}" in text
+    assert "void" not in text
 
 
 def test_sound_is_given_its_times(tell, said):

@@ -154,6 +154,21 @@ def test_another_version_is_shown_and_not_counted(judge, said):
     v = judge(said("jpeg_grid", score=9.0, version=2))
     assert v.evidence[0].llr is None
     assert (v.llr, v.why) == (0.0, Why.NOT_COVERED)
+    named = "jpeg_grid (its calibration is of version 1, it is version 2)"
+    assert named in v.coverage.blind_spots
+    assert named in v.summary
+
+
+def test_a_fake_names_in_its_coverage_whose_calibration_is_void(judge, said):
+    v = judge(said("jpeg_grid", score=9.0), said("learned_image", score=3.0, version=2))
+    assert v.label is Label.FAKE
+    assert "learned_image (its calibration is of version 1, it is version 2)" in v.coverage.blind_spots
+
+
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_a_verdict_made_again_from_its_own_evidence_is_the_same(judge, said, version):
+    v = judge(said("jpeg_grid", score=4.0, version=version), said("learned_image", score=1.0))
+    assert judge(*(dataclasses.replace(e, llr=None) for e in v.evidence)) == v
 
 
 def test_a_detector_that_nobody_calibrated_is_shown_and_not_counted(judge, said):

@@ -6,8 +6,11 @@ once by one encoder. Shrinking by a tenth at least also blurs the grids of earli
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +52,8 @@ def align(manifest: Manifest, out: Path, *, seed: int = 0, limits: Limits | None
     Raises
     ------
     AssayError
-        If the corpus holds something other than pictures, or the folder is in use.
+        If the corpus holds something other than pictures, or the folder is in use or cannot be written to. What was
+        written is removed again.
     """
     manifest.needs_both_classes()
     others = sorted({e.media_family for e in manifest.entries if e.media_family not in ("image", "other")})
@@ -59,13 +63,42 @@ def align(manifest: Manifest, out: Path, *, seed: int = 0, limits: Limits | None
             code="align",
             hint="For sound use one laundering, such as --laundering narrow, for both classes.",
         )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise AssayError(f"{out} is in use", code="align", hint="Name a new folder.")
+    with _writing(out):
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise AssayError(f"{out} is in use", code="align", hint="Name a new folder.")
+        (out / "media").mkdir(parents=True)  # before hours of decoding
     hands = Hands(Fixed(()), limits or Limits())
     try:
         return _aligned(manifest, out, seed, hands)
+    except BaseException:
+        _clear(out)  # so that the same command can be given again
+        raise
     finally:
         hands.close()
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Say what is wrong with a folder that cannot be made, read or written to."""
+    try:
+        yield
+    except OSError as e:
+        full = e.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise AssayError(
+            f"the aligned corpus cannot be written to {out}: {(e.strerror or str(e)).lower()}",
+            code="output",
+            hint="Make room, or name a folder on another disk."
+            if full
+            else "Name a folder that you may write to.",
+        ) from e
+
+
+def _clear(out: Path) -> None:
+    for name in ("media", "masks"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    for name in ("manifest.csv", "manifest.csv.part", "left_out.txt"):
+        with contextlib.suppress(OSError):
+            (out / name).unlink()
 
 
 def _aligned(manifest: Manifest, out: Path, seed: int, hands: Hands) -> Path:
@@ -77,7 +110,6 @@ def _aligned(manifest: Manifest, out: Path, seed: int, hands: Hands) -> Path:
         except SampleError as e:
             left_out.append(f"{entry.name}: {e.message}")
     low, high = common_range([e for e in manifest.entries if e.sha256 in sides], sides)
-    (out / "media").mkdir(parents=True)
     rows = []
     for entry in manifest.entries:
         native = sides.get(entry.sha256)
@@ -88,11 +120,12 @@ def _aligned(manifest: Manifest, out: Path, seed: int, hands: Hands) -> Path:
             continue
         side = _drawn(entry, seed, low, min(high, SHRINK * native))
         rows.append(_written(entry, hands.open(Task(entry, seed, ())), side, out))
-    manifests.write(out / "manifest.csv", rows)
-    if left_out:
-        (out / "left_out.txt").write_text(
-            "\n".join(left_out) + "\n", encoding="utf-8", errors="backslashreplace"
-        )
+    with _writing(out):
+        manifests.write(out / "manifest.csv", rows)
+        if left_out:
+            (out / "left_out.txt").write_text(
+                "\n".join(left_out) + "\n", encoding="utf-8", errors="backslashreplace"
+            )
     return out / "manifest.csv"
 
 
@@ -133,7 +166,8 @@ def _written(entry: Entry, source: Source, side: int, out: Path) -> dict[str, st
         mask = np.asarray(_square(grey, side)) >= 128
     made = laundering.launder(pixels, LAUNDERING, seed=0, mask=mask)
     name = f"media/{entry.sha256[:20]}.jpg"
-    (out / name).write_bytes(made.data)
+    with _writing(out):
+        (out / name).write_bytes(made.data)
     row = {
         "path": name,
         "label": entry.label,
@@ -146,9 +180,10 @@ def _written(entry: Entry, source: Source, side: int, out: Path) -> dict[str, st
         "note": entry.note,
     }
     if made.mask is not None:
-        (out / "masks").mkdir(exist_ok=True)
         row["mask"] = f"masks/{entry.sha256[:20]}.png"
-        Pillow.fromarray(made.mask.astype(np.uint8) * np.uint8(255)).save(out / row["mask"])
+        with _writing(out):
+            (out / "masks").mkdir(exist_ok=True)
+            Pillow.fromarray(made.mask.astype(np.uint8) * np.uint8(255)).save(out / row["mask"])
     return row
 
 

@@ -9,6 +9,7 @@ and quality and reach .5 to .65; the ones that ruined published detectors (fakes
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,23 +18,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.bench import shortcuts
+from assay.bench import shortcuts, tags
 from assay.bench.bootstrap import Estimate, Resampling
+from assay.bench.crossfit import cross_fitted, folds
 from assay.bench.manifest import Entry, Manifest, read
-from assay.bench.metrics import Flags, Floats
+from assay.bench.metrics import Flags
 from assay.bench.shortcuts import BYTES, ENCODER, NAMES, NUMBERS, Traits, Unread
 from assay.bench.table import interval_text
+from assay.bench.tags import Marks
 from assay.errors import AssayError
 from assay.report.escape import printable
 from assay.settings import Limits
 from assay.types import JSON
 
 LIMIT = 0.70
-FOLDS = 5
 BINS = 8  # of a number
 MOST_WORDS = 24  # of a shortcut; rarer ones count as one
-RIDGE = 1.0
-ALL = "all together"
+ALL, WITH_MARKS = "all together", "all and metadata"
+KEYS, VALUES = "metadata keys", "metadata values"
+ALSO = 3  # further keys that are told of a shortcut
+CLEAR = 0.5  # share by which the classes differ in them
 UNIFORM = 0.98  # share of samples under one encoder from which bytes measure content
 
 
@@ -45,6 +49,7 @@ class Shortcut:
     auc: Estimate
     telling: str  # the value whose shares differ most
     counts: bool = True  # False: it measures content here, and is only told
+    also: tuple[str, ...] = ()  # other keys of the metadata that differ clearly
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Audit:
 
     manifest: Path
     limit: float
-    found: tuple[Shortcut, ...]  # the most telling first, `ALL` at the end
+    found: tuple[Shortcut, ...]  # the most telling first, all together at the end
     unread: tuple[Unread, ...]
     n: tuple[int, int]  # bona fide, fake
 
@@ -61,6 +66,16 @@ class Audit:
     def betraying(self) -> tuple[Shortcut, ...]:
         """Shortcuts over the limit, established to be better than chance."""
         return tuple(s for s in self.found if s.counts and s.auc.value > self.limit and s.auc.low > 0.5)
+
+    @property
+    def over(self) -> tuple[Shortcut, ...]:
+        """Shortcuts whose estimate is over the limit, established or not, counted or not."""
+        return tuple(s for s in self.found if s.auc.known and s.auc.value > self.limit)
+
+    @property
+    def doubtful(self) -> tuple[Shortcut, ...]:
+        """Shortcuts over the limit that so few sources do not tell from chance."""
+        return tuple(s for s in self.over if s.counts and s not in self.betraying)
 
     @property
     def betrayed(self) -> bool:
@@ -128,7 +143,7 @@ def _manifest_of(path: Path) -> Path:
     named = Path(str(told.get("manifest_path", "")))
     tried = [named, path.parent / named, path.parent / named.name]
     for place in tried:
-        if place.is_file():
+        if os.path.isfile(place):  # false, too, of a name that cannot be one
             if read(place).digest != told.get("manifest"):
                 raise AssayError(f"{place} changed since {path} was made from it", code="manifest")
             return place
@@ -154,15 +169,22 @@ def measured(entries: Sequence[Entry], told: Sequence[Traits], *, seed: int = 0)
         values = _coded(told, name)
         if values.max() == 0:
             continue
-        scores = cross_fitted([values], fake, fold)
-        found.append(
-            Shortcut(name, drawn.auc(scores), _telling(told, name, values, fake), name not in content)
-        )
+        auc = drawn.auc(cross_fitted([values], fake, fold))
+        found.append(Shortcut(name, auc, _telling(told, name, values, fake), name not in content))
         if name not in content:
             coded.append(values)
+    held: list[Flags] = []
+    for name, marks in zip((KEYS, VALUES), tags.marks([t.tags for t in told], sources), strict=True):
+        if marks.names:
+            held.append(marks.distinct)
+            auc = drawn.auc(cross_fitted([], fake, fold, held[-1:]))
+            telling, *also = _telling_marks(marks, fake)
+            found.append(Shortcut(name, auc, telling, also=tuple(also)))
     found.sort(key=lambda s: -s.auc.value)
     if len(coded) > 1:
         found.append(Shortcut(ALL, drawn.auc(cross_fitted(coded, fake, fold)), ""))
+    if held and len(coded) + len(held) > 1:  # besides, since many marks can drown what the rest would tell
+        found.append(Shortcut(WITH_MARKS, drawn.auc(cross_fitted(coded, fake, fold, held)), ""))
     return tuple(found)
 
 
@@ -170,18 +192,6 @@ def _one_encoder(told: Sequence[Traits]) -> bool:
     """Was (nearly) everything written by one encoder at one setting?"""
     seen = Counter(tuple(str(t.words.get(n, t.numbers.get(n))) for n in ENCODER) for t in told)
     return seen.most_common(1)[0][1] >= UNIFORM * len(told)
-
-
-def folds(sources: Sequence[str], fake: Flags, seed: int) -> NDArray[np.intp]:
-    """Deal sources to `FOLDS` folds, those with fakes and those without in turn, so that each fold has both."""
-    rng = np.random.default_rng(seed)
-    with_fakes = {s for s, f in zip(sources, fake.tolist(), strict=True) if f}
-    fold: dict[str, int] = {}
-    for group in (with_fakes, set(sources) - with_fakes):
-        names = sorted(group)
-        rng.shuffle(names)
-        fold |= {name: k % FOLDS for k, name in enumerate(names)}
-    return np.array([fold[s] for s in sources], np.intp)
 
 
 def _coded(told: Sequence[Traits], name: str) -> NDArray[np.intp]:
@@ -199,56 +209,6 @@ def _coded(told: Sequence[Traits], name: str) -> NDArray[np.intp]:
     return np.unique(values, return_inverse=True)[1].astype(np.intp)
 
 
-def cross_fitted(coded: Sequence[NDArray[np.intp]], fake: Flags, fold: NDArray[np.intp]) -> Floats:
-    """Predict each sample's label from its values by a logistic model that saw no sample of its source's fold.
-
-    Parameters
-    ----------
-    coded : sequence of ndarray of int, each of shape (N,)
-        One-hot coded here.
-    fake : ndarray of bool, shape (N,)
-    fold : ndarray of int, shape (N,)
-
-    Returns
-    -------
-    scores : ndarray of float64, shape (N,)
-        Log-odds; 0 for values that the other folds do not hold.
-    """
-    hot = np.concatenate([np.eye(int(v.max()) + 1)[v] for v in coded], axis=1)
-    scores = np.zeros(fake.size)
-    for k in np.unique(fold).tolist():
-        learn, judge = fold != k, fold == k
-        if fake[learn].any() and not fake[learn].all():
-            scores[judge] = hot[judge] @ logistic(hot[learn], fake[learn])
-    return scores
-
-
-def logistic(x: Floats, fake: Flags, steps: int = 12) -> Floats:
-    """Fit a ridge-penalised logistic model by Newton's method, classes weighing the same; without intercept.
-
-    Parameters
-    ----------
-    x : ndarray of float64, shape (N, D)
-    fake : ndarray of bool, shape (N,)
-
-    Returns
-    -------
-    weights : ndarray of float64, shape (D,)
-    """
-    n = fake.size
-    heavy = np.where(fake, n / (2 * fake.sum()), n / (2 * (~fake).sum()))
-    weights = np.zeros(x.shape[1])
-    for _ in range(steps):
-        p = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
-        gradient = x.T @ (heavy * (fake - p)) - RIDGE * weights
-        curvature = (x * (heavy * p * (1 - p))[:, None]).T @ x + RIDGE * np.eye(x.shape[1])
-        step = np.linalg.solve(curvature, gradient)
-        weights += step
-        if np.abs(step).max() < 1e-6:
-            break
-    return weights
-
-
 def _telling(told: Sequence[Traits], name: str, values: NDArray[np.intp], fake: Flags) -> str:
     """Say which value the classes share least."""
     size = int(values.max()) + 1
@@ -260,26 +220,87 @@ def _telling(told: Sequence[Traits], name: str, values: NDArray[np.intp], fake: 
         what = f"{min(numbers):.4g} to {max(numbers):.4g}" if numbers else "none"
     else:
         what = own[0].words[name]
-    return f"{what}: {shares[0][worst]:.0%} of bona fide, {shares[1][worst]:.0%} of fakes"
+    return _shares(what, float(shares[0][worst]), float(shares[1][worst]))
+
+
+def _telling_marks(marks: Marks, fake: Flags) -> Iterator[str]:
+    """Say which mark the classes share least, then the best one of other keys that differ clearly."""
+    bona, fakes = (share.tolist() for share in marks.shares(fake))
+    best: dict[str, int] = {}
+    for k in sorted(range(len(bona)), key=lambda k: (-abs(fakes[k] - bona[k]), bona[k] - fakes[k])):
+        best.setdefault(marks.keys[k], k)
+    for place, k in enumerate(best.values()):
+        if not place or (place <= ALSO and abs(fakes[k] - bona[k]) >= CLEAR):
+            yield _shares(marks.names[k], bona[k], fakes[k])
+
+
+def _shares(what: str, bona: float, fakes: float) -> str:
+    return f"{what}: {bona:.0%} of bona fide, {fakes:.0%} of fakes"
 
 
 def lines(found: Audit) -> Iterator[str]:
     """The audit as a person at a terminal reads it."""
-    yield f"{found.manifest}: {found.n[0]} bona fide samples, {found.n[1]} fakes"
+    yield f"{printable(str(found.manifest))}: {found.n[0]} bona fide samples, {found.n[1]} fakes"
     for s in found.found:
-        mark = "  BETRAYS" if s in found.betraying else "" if s.counts else "  (content, one encoder)"
+        mark = _mark(s, found)
         yield f"  {s.name:20} {interval_text(s.auc):17}{mark}  {printable(s.telling, limit=110)}".rstrip()
+        if s in found.over:
+            yield from (f"{'':40}  also {printable(more, limit=110)}" for more in s.also)
     for u in found.unread[:5]:
         yield f"  not read: {printable(u.name, limit=60)}: {printable(u.why, limit=100)}"
     if len(found.unread) > 5:
         yield f"  not read: {len(found.unread) - 5} more"
+    yield from _conclusion(found)
+
+
+def _mark(s: Shortcut, found: Audit) -> str:
+    if s in found.betraying:
+        return "  BETRAYS"
+    if s in found.doubtful:
+        return "  NOT SURE"
+    return "" if s.counts else "  (content, one encoder)"
+
+
+def _conclusion(found: Audit) -> Iterator[str]:
+    """What follows from the table, and what to do."""
+    limit = f"{found.limit:.2f}"
     if found.betrayed:
-        yield f"The labels can be told without the content (limit {found.limit:.2f}). Do not calibrate on it."
+        yield f"The labels can be told without the content (limit {limit}). Do not calibrate on it."
         yield "Bring both classes to one codec, size and quality: assay bench audit ... --align OUT"
+    elif 0 in found.n:
+        yield "One class could not be read at all: nothing can be said."
+    elif not found.found:
+        yield "The samples do not differ in anything but their content."
     elif not found.known:
         yield "Too few sources to tell: no shortcut is established, none is excluded."
+    if found.doubtful:
+        yield (
+            f"Over {limit}, and not sure with {found.doubtful[0].auc.sources} sources in the smaller class, since the"
+            f" intervals reach down to chance: {_listed(found.doubtful)}."
+        )
+        if not found.betrayed:
+            yield "Do not trust it yet: audit more sources of both classes, or align it (--align OUT)."
+    elif found.known and not found.betrayed:
+        yield from _nothing_over(found)
+
+
+def _nothing_over(found: Audit) -> Iterator[str]:
+    if found.over:  # none of them counts
+        yield (
+            f"No other shortcut is over {found.limit:.2f}: here, {_listed(found.over)} measures content, since one encoder"
+            " wrote (nearly) everything at one setting."
+        )
     else:
         yield f"No shortcut is over {found.limit:.2f}."
+    reaching = [s for s in found.found if s.counts and s.auc.value <= found.limit < s.auc.high]
+    if reaching:
+        what, reach = ("intervals", "reach") if len(reaching) > 1 else ("interval", "reaches")
+        yield f"The {what} of {_listed(reaching, 4)} {reach} over it: more sources would tell more."
+
+
+def _listed(found: Sequence[Shortcut], most: int = 20) -> str:
+    told = [f"{s.name} {interval_text(s.auc)}" for s in found]
+    return ", ".join(told[:most]) + (f" and {len(told) - most} more" if len(told) > most else "")
 
 
 def plain(found: Audit) -> JSON:
@@ -298,8 +319,10 @@ def plain(found: Audit) -> JSON:
                 "low": s.auc.low if s.auc.known else None,
                 "high": s.auc.high if s.auc.known else None,
                 "telling": s.telling,
+                "also": list(s.also),
                 "counts": s.counts,
                 "betrays": s in found.betraying,
+                "doubtful": s in found.doubtful,
             }
             for s in found.found
         ],

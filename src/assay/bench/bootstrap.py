@@ -2,8 +2,8 @@
 
 Rows of one source (a camera, a person, a scene, all its launderings) rise and fall together, so sources are drawn
 anew, within each class. A bootstrap of three sources would look far too sure, of one perfectly sure: the interval is
-stretched by Student's factor, a share of 0 or 1 gets a Wilson bound with sources for trials, and with fewer than
-`FEWEST` sources nothing is claimed at all.
+stretched by Student's factor, a share of 0 or 1 and a nearly perfect order get a Wilson bound with sources for trials,
+and with fewer than `FEWEST` sources nothing is claimed at all.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from assay.verdict.conformal import wilson
 LEVEL = 0.95
 REPLICATES = 1000
 FEWEST = 3  # sources of each class that matters
+SPARSE = 1.0  # sources: an order of scores that less than this spoils is nearly perfect, and its replicates hardly vary
 MOST_BINS = 512  # distinct scores in replicates; more are put together, the estimate itself uses all
 
 
@@ -129,7 +130,7 @@ class Resampling:
         value = float(figure(metrics.counts(scores, self.fake)))
         if not math.isfinite(value):
             return self._nothing()
-        return self.estimate(value, figure(self.counts(scores)), both=True)
+        return self.estimate(value, figure(self.counts(scores)), both=True, sparse=SPARSE)
 
     # Figures of LLRs ------------------------------------------------------------------------------------------------
 
@@ -203,12 +204,13 @@ class Resampling:
         top: float = 1.0,
         n: int | None = None,
         sources: int | None = None,
+        sparse: float = 0.0,
     ) -> Estimate:
         """Turn a value and its replicates into an interval between 0 and `top`; `both`: it needs both classes."""
         if sources is None:
             sizes = [self.sources(fake=k) for k in (False, True)]
             sources = min(sizes) if both else sum(sizes)
-        low, high = interval(value, replicates, sources, level=self.level, top=top)
+        low, high = interval(value, replicates, sources, level=self.level, top=top, sparse=sparse)
         return Estimate(value, low, high, self.fake.size if n is None else n, sources)
 
     def _nothing(self) -> Estimate:
@@ -217,13 +219,20 @@ class Resampling:
 
 
 def interval(
-    value: float, replicates: Floats, sources: int, *, level: float = LEVEL, top: float = 1.0
+    value: float,
+    replicates: Floats,
+    sources: int,
+    *,
+    level: float = LEVEL,
+    top: float = 1.0,
+    sparse: float = 0.0,
 ) -> tuple[float, float]:
     """Turn bootstrap replicates of a figure between 0 and `top` into an interval.
 
     Percentiles, stretched from `value` by sqrt(k / (k - 1)) t / z for k sources (what a bootstrap of few clusters
-    lacks), never narrower than a Wilson interval of k trials where all replicates agree, and everything from 0 to
-    `top` below `FEWEST` sources.
+    lacks), never narrower than a Wilson interval of k trials where all replicates agree or fewer than `sparse` of k
+    sources make the figure differ from 0 or 1, and everything from 0 to `top` below `FEWEST` sources. A mean cost that
+    all sources share may be any other for as many of them as a Wilson bound of none leaves.
 
     Parameters
     ----------
@@ -233,6 +242,8 @@ def interval(
         NaN where a replicate says nothing.
     sources : int
         Independent ones behind the estimate.
+    sparse : float
+        Sources; 0 asks for the Wilson interval only where replicates agree.
 
     References
     ----------
@@ -249,8 +260,11 @@ def interval(
     stretch = _stretch(sources, level)
     low = value - stretch * max(0.0, value - low)
     high = value + stretch * max(0.0, high - value)
-    if 0 <= value <= 1 and (high - low < 1e-12 or value in (0.0, 1.0)):
-        w_low, w_high = wilson(round(value * sources), sources, NormalDist().inv_cdf(1 - tail))
+    agree, z = high - low < 1e-12, NormalDist().inv_cdf(1 - tail)
+    if top > 1:
+        low, high = (value * (1 - wilson(0, sources, z)[1]), top) if agree else (low, high)
+    elif agree or value in (0.0, 1.0) or min(value, 1 - value) * sources < sparse:
+        w_low, w_high = wilson(value * sources, sources, z)
         low, high = min(low, w_low), max(high, w_high)
     return max(0.0, low), min(top, high)
 

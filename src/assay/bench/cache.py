@@ -2,7 +2,7 @@
 
 Each process appends whole lines to a file of its own, one write a line, so that a kill at any moment leaves at most one
 torn last line, which is passed over. A line is the sample's digest, a blank, and JSON; readers take only lines of samples
-that they ask for. A newer line of the same key wins. Nothing is ever changed in place.
+that they ask for. A newer line of the same key wins. Nothing is ever changed in place. Failures are not kept.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from assay.errors import AssayError
 from assay.types import Outcome
 
+TROUBLES = (Outcome.FAILED, Outcome.TIMED_OUT)  # never kept: what caused them may be gone
 SUFFIX = ".scores"
 DIGEST = 64  # characters
 
@@ -97,7 +98,7 @@ class Cache:
             for line in file:
                 if line[:DIGEST] in samples and line.endswith(b"\n"):
                     found = _parsed(line)
-                    if found is not None:
+                    if found is not None and found[1].outcome not in TROUBLES:
                         self._found[found[0]] = found[1]
 
 

@@ -173,13 +173,15 @@ class Hands:
         return worker.triage(media_type, arrival.size, arrival.sha256, {})[1]
 
     def _mask(self, entry: Entry, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        with (
-            admit_path(str(entry.mask), self._limits.size_bytes) as arrival,
-            self._decoder(arrival) as worker,
-            worker.image() as packed,
-        ):
-            view = _view(packed)
-            mask = view.upright[..., 0] > 127
+        try:
+            with (
+                admit_path(str(entry.mask), self._limits.size_bytes) as arrival,
+                self._decoder(arrival) as worker,
+                worker.image() as packed,
+            ):
+                mask = _view(packed).upright[..., 0] > 127
+        except SampleError as e:
+            raise Failed(f"its mask cannot be read: {e.message}", code="mask") from e
         if mask.shape != shape:
             raise Failed(
                 f"its mask is {mask.shape[1]} x {mask.shape[0]} pixels, it is {shape[1]} x {shape[0]}"

@@ -15,7 +15,7 @@ SIDE = 320.0  # of the plot's square, in units of the drawing
 LEFT, BELOW, ABOVE, RIGHT = 58.0, 40.0, 10.0, 22.0
 MOST_POINTS = 300
 PROBITS = (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
-COLOURS = 8  # classes c0 ... c7 of the style
+COLOURS = 14  # classes c0 ... c13 of the style
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def about(order: Order, calibration: str) -> JSON:
         "laundering_version": laundering.VERSION,
         "launderings": list(order.launderings),
         "manifest": manifest.digest,
-        "manifest_path": str(manifest.path),  # as it was named, so that the audit finds it
+        "manifest_path": str(manifest.path.resolve()),  # so that the audit finds it from wherever it is asked
         "calibration": calibration,
         "seed": order.seed,
     }

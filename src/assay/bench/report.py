@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,8 +46,8 @@ HEAD = (
 )
 
 
-def write(path: Path, told: Told) -> None:
-    """Write the page in one step.
+def write_text(path: Path, text: str) -> None:
+    """Write a page or a file of figures in one step: what was there before stays whole until then.
 
     Raises
     ------
@@ -55,11 +56,13 @@ def write(path: Path, told: Told) -> None:
     """
     temporary = path.with_name(f"{path.name}.part")
     try:
-        temporary.write_text("\n".join(page(told)) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
     except OSError as e:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise AssayError(
-            f"the report cannot be written to {path}: {(e.strerror or str(e)).lower()}",
+            f"{path} cannot be written: {(e.strerror or str(e)).lower()}",
             code="output",
             hint="Name another folder with --out; what was computed is cached.",
         ) from e
@@ -107,10 +110,15 @@ def _lead(told: Told) -> Iterator[str]:
     yield (
         f'<p class="lead">{bona_fide} bona fide samples and {manifest.fakes} fakes of {manifest.sources} sources, '
         f"through {len(told.order.launderings)} launderings.</p>"
-        "<p>Metadata, credentials and signatures are removed and their detectors switched off; both classes are written by "
+        "<p>Metadata, credentials, watermarks and signatures are removed or their detectors switched off; both classes are written by "
         f"the same encoder. Brackets are {LEVEL:.0%} intervals from sources drawn anew, so that many renditions of one "
         "source count as one; with few sources they grow.</p>"
     )
+    if told.unread:
+        yield (
+            f'<p class="trouble"><span class="word">Not examined:</span> {told.unread} samples, since no detector of this '
+            "run reads such media. No figure holds them.</p>"
+        )
     if "as_is" in told.order.launderings:
         yield (
             '<p class="trouble"><span class="word">Note:</span> "as_is" are files as their makers wrote them. There the '
@@ -134,8 +142,8 @@ def _figures(told: Told) -> Iterator[str]:
         yield _figure_row(name, told)
     yield "</tbody></table></div>"
     yield (
-        '<p class="soft">n: bona fide + fake renditions, below them the sources. Detectors are calibrated and thresholded '
-        f"one by one as shipped (budget {_percent(told.budget)}), the panel as fused. A dash: nothing can be said, since a "
+        '<p class="soft">n: bona fide + fake renditions, below them how many of these it scored, and the sources. Detectors are calibrated and thresholded '
+        f"one by one as shipped (budget {_percent(told.budget)}), the panel as fused, without asking whether saved-again copies would get the same answer. A dash: nothing can be said, since a "
         "class, a mask, a calibration or the 99 bona fide renditions that 1 % needs are missing. TPR at 1 % FPR takes the "
         "split-conformal quantile of these bona fide renditions as its threshold.</p>"
     )
@@ -175,9 +183,14 @@ def _cell(e: Estimate, more: str = "") -> str:
 
 def _n_cell(f: Figures) -> str:
     return (
-        f'<td class="number">{f.n[0]} + {f.n[1]}<small>{f.sources[0]} + {f.sources[1]}'
+        f'<td class="number">{f.n[0]} + {f.n[1]}<small>{_scored(f)}{f.sources[0]} + {f.sources[1]} sources'
         f"{f', {f.failed} failed' if f.failed else ''}</small></td>"
     )
+
+
+def _scored(f: Figures) -> str:
+    """Say on how many it spoke, where that is not on all."""
+    return "" if f.heard == f.n else f"{f.heard[0]} + {f.heard[1]} scored, "
 
 
 def _curves(told: Told) -> Iterator[str]:

@@ -44,7 +44,7 @@ class Scores:
 
     rows: tuple[Row, ...]
     cards: Mapping[str, JSON]  # of each detector, as the run used it
-    inputs: Mapping[str, str]  # file name -> SHA-256
+    inputs: Mapping[str, str]  # file name, with its folder where two have the same -> SHA-256
 
 
 def read_scores(paths: Sequence[Path]) -> Scores:
@@ -68,8 +68,13 @@ def read_scores(paths: Sequence[Path]) -> Scores:
         _join(table, {c["name"]: int(c["version"]) for c in mine}, joined, path)
     if not joined:
         raise _error("the scores hold no row without metadata")
-    digests = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
+    digests = {_named(p, paths): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
     return Scores(tuple(_row(r) for r in joined.values()), cards, digests)
+
+
+def _named(path: Path, paths: Sequence[Path]) -> str:
+    alone = sum(p.name == path.name for p in paths) == 1
+    return path.name if alone else path.resolve().as_posix()
 
 
 def _read(path: Path) -> tuple[list[dict[str, Any]], list[JSON]]:
@@ -78,10 +83,16 @@ def _read(path: Path) -> tuple[list[dict[str, Any]], list[JSON]]:
     try:
         file = parquet.ParquetFile(path)
         about = json.loads((file.schema_arrow.metadata or {})[b"assay"])
-        rows: list[dict[str, Any]] = file.read(columns=list(COLUMNS)).to_pylist()
-        return rows, [card for card in about["detectors"] if not card["name"].startswith(PEER)]
+        kept = [name for name in COLUMNS if name in file.schema_arrow.names]
+        rows: list[dict[str, Any]] = file.read(columns=kept).to_pylist()
+        cards = [card for card in about["detectors"] if not card["name"].startswith(PEER)]
+    except FileNotFoundError as e:
+        raise AssayError(f"there is no file {path}", code="bench") from e
     except (OSError, ArrowException, KeyError, ValueError, TypeError) as e:
         raise _error(f"{path} is no scores file of `assay bench run`: {e}") from e
+    if lacking := [name for name in COLUMNS if name not in kept]:
+        raise _error(f"{path} is no scores file of `assay bench run`: it has no {', '.join(lacking)}")
+    return rows, cards
 
 
 def _join(

@@ -11,17 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assay.bench.cache import Cache, Key, Result
+from assay.bench.cache import TROUBLES, Cache, Key, Result
 from assay.bench.cells import AS_IS, Hands, Row, Task, Want
 from assay.bench.manifest import Entry, Manifest
 from assay.bench.panel import Panel, reads_metadata
 from assay.bench.workers import inline, spread
 from assay.errors import AssayError
 from assay.evidence.detector import Card
-from assay.media.views import AudioClip, Image
+from assay.media.views import AudioClip, Container, Image
 from assay.range import laundering
 from assay.settings import Limits
-from assay.types import Outcome
 
 READS = {"image": Image, "audio": AudioClip}
 STEP_FACTOR = 4.0  # times the screen's limit for one detector: here all cores are busy all the time
@@ -149,8 +148,8 @@ def _filled(
     missing = len({k for t in tasks for w in t.wants for k in w.keys.values()})
     progress(total - missing, total)
     for row in _computed(order, tasks, stopped, functools.partial(hands, order.panel, order.limits)):
-        if row.result.outcome is Outcome.TIMED_OUT:
-            fresh[row.key] = row.result  # perhaps the machine was busy: the next run tries again
+        if row.result.outcome in TROUBLES:
+            fresh[row.key] = row.result  # a busy machine, a lost disk, a limit: the next run tries again
         else:
             cache.add(row.key, row.result)
         done.computed += 1
@@ -198,14 +197,15 @@ def _wants(order: Order, entry: Entry) -> Iterator[Want]:
 
 def _cells(order: Order, entry: Entry) -> Iterator[tuple[Want, bool]]:
     """The launderings of a sample with the detectors of each; whether metadata are on."""
-    pixels = [c for c in order.panel.cards if c.reads is READS.get(entry.media_family, Image)]
     family = entry.media_family
+    own = [c for c in order.panel.cards if c.reads is READS.get(family, Image)]
+    pixels = [c for c in own if not reads_metadata(c)]
     unread = () if laundering.names(family) else order.launderings[:1]  # what cannot be read is told once
     for name in order.launderings:
         if name in (AS_IS, *unread) or laundering.is_one(name, family):
             yield Want(name, {c.name: _key(order, entry, name, c) for c in pixels}), False
     if order.with_metadata:
-        every = [*(c for c in order.panel.cards if reads_metadata(c)), *pixels]
+        every = [*(c for c in order.panel.cards if c.reads is Container), *own]
         yield Want(AS_IS, {c.name: _key(order, entry, AS_IS, c) for c in every}), True
 
 

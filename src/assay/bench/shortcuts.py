@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from assay.bench import tags
 from assay.bench.manifest import Entry
 from assay.case import MALFORMED, malformed
 from assay.errors import SampleError, Unsupported
@@ -28,10 +30,19 @@ NUMBERS = (
     "duration",
     "sampling rate",
 )
-WORDS = ("format", "quantisation tables", "chroma subsampling", "structure", "metadata")
+WORDS = ("format", "channels and depth", "quantisation tables", "chroma subsampling", "structure", "metadata")
 BYTES = ("file size", "bytes per pixel")  # under one and the same encoder they measure content
-ENCODER = ("format", "quantisation tables", "chroma subsampling", "sampling rate")
+ENCODER = ("format", "channels and depth", "quantisation tables", "chroma subsampling", "sampling rate")
 NAMES = (*NUMBERS, *WORDS)
+_PNG = {
+    "0": "grey",
+    "2": "RGB",
+    "3": "palette",
+    "4": "grey and alpha",
+    "6": "RGB and alpha",
+}  # by colour type
+_SAMPLES = {1: "grey", 2: "grey and alpha", 3: "RGB", 4: "RGB and alpha"}  # of a TIFF's pixel
+_COMPONENTS = {1: "grey", 3: "RGB", 4: "CMYK"}  # of a JPEG
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,7 @@ class Traits:
 
     numbers: dict[str, float]
     words: dict[str, str]
+    tags: dict[str, str] = field(default_factory=dict)  # metadata, kept short
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +107,48 @@ def of_container(c: Container, size: int, rate_hz: float = math.nan) -> Traits:
         },
         words={
             "format": c.media_type + (", progressive" if c.progressive else ""),
+            "channels and depth": mode(c),
             "quantisation tables": _digest(repr(c.quantisation)) if c.quantisation else "none",
             "chroma subsampling": c.sampling or "none",
             "structure": " ".join(_once([p.kind for p in c.parts])),
             "metadata": " ".join(sorted({*(_namespace(k) for k in c.metadata), *_extras(c)})) or "none",
         },
+        tags=tags.kept(_facts(c) | c.metadata),
     )
+
+
+def _facts(c: Container) -> dict[str, str]:
+    """What stands beside the metadata and is as telling."""
+    facts = {
+        "trailing": c.trailing_note,
+        "thumbnail": "x".join(map(str, c.thumbnail_size or ())),
+        "credentials": str(c.credentials.get("state") or "yes") if c.credentials else "",
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def mode(c: Container) -> str:
+    """Name channels and depth as a container tells them, alike for all formats."""
+    told = c.metadata
+    png = re.fullmatch(r"depth (\d+), colour (\d+), .*", told.get("png:header", ""))
+    if png:
+        alpha = " and alpha" if png[2] in "023" and any(p.kind == "tRNS" for p in c.parts) else ""
+        return f"{_PNG.get(png[2], 'unknown')}{alpha}, {png[1]} bit"
+    if c.sampling:
+        components = c.sampling.count(",") + 1
+        return (
+            f"{_COMPONENTS.get(components, f'{components} channels')}, {told.get('jpeg:precision', '8')} bit"
+        )
+    if c.media_type == "image/webp":
+        clear = "alpha" in f"{told.get('webp:flags')} {told.get('webp:codec')}"
+        return f"RGB{' and alpha' if clear else ''}, 8 bit"
+    if c.media_type == "image/tiff":
+        depths = told.get("exif:BitsPerSample", "1").split(" ")
+        return f"{_SAMPLES.get(len(depths), f'{len(depths)} channels')}, {depths[0][:8]} bit"
+    if c.media_type == "image/gif":
+        return "palette, 8 bit"
+    written = f"{told.get('bmp:header', '')} {told.get('stream.0:codec', '')}"
+    return ", ".join(re.findall(r"\d{1,8} (?:channels|bit)", written)) or "unknown"
 
 
 def _namespace(key: str) -> str:

@@ -10,11 +10,12 @@ import numpy as np
 
 from assay.bench import metrics
 from assay.bench.bootstrap import Estimate, Resampling
+from assay.bench.cache import TROUBLES
 from assay.bench.fused import PANEL, Fused, alone
 from assay.bench.manifest import Entry
 from assay.bench.metrics import Flags
 from assay.bench.run import Scored
-from assay.types import Label, Outcome
+from assay.types import Label
 from assay.verdict.calibration import SIZES, Calibration
 
 BREAKDOWN_REPLICATES = 300
@@ -41,6 +42,7 @@ class Figures:
     """What one detector is worth on one selection of rows."""
 
     n: tuple[int, int]  # rows, bona fide and fake, failed ones not among them
+    heard: tuple[int, int]  # those of them that it scored: what AUC, EER and TPR rest on
     sources: tuple[int, int]
     spoke: Estimate  # share of rows that it scored
     auc: Estimate
@@ -115,7 +117,7 @@ def _line(r: Scored, calibration: Calibration, budget: float) -> Line:
         fake,
         fake,
         math.nan if result.region_f1 is None else result.region_f1,
-        result.outcome in (Outcome.FAILED, Outcome.TIMED_OUT),
+        result.outcome in TROUBLES,
     )
 
 
@@ -137,19 +139,22 @@ def figures(lines: Sequence[Line], *, replicates: int, seed: int = 0) -> Figures
     said = np.array([x.fake for x in there], bool)
     heard = _some(there, spoke, drawn, replicates, seed)
     weighed = _some(there, np.isfinite(llr), drawn, replicates, seed)
+    judged = bool(np.isfinite(llr).any())  # without a map it calls nothing fake, and nothing honest
+    nothing = Estimate(math.nan, math.nan, math.nan, 0, 0)
     return Figures(
         n=(int((~fake).sum()), int(fake.sum())),
+        heard=(int((spoke & ~fake).sum()), int((spoke & fake).sum())),
         sources=(drawn.sources(fake=False), drawn.sources(fake=True)),
         spoke=drawn.share_of_all(spoke),
         auc=heard.auc(score[spoke]),
         eer=heard.eer(score[spoke]),
         tpr=heard.tpr_at(score[spoke]),
-        false_alarms=drawn.share(said, fake=False),
-        found=drawn.share(said, fake=True),
+        false_alarms=drawn.share(said, fake=False) if judged else nothing,
+        found=drawn.share(said, fake=True) if judged else nothing,
         cllr=weighed.cllr(llr[np.isfinite(llr)]),
         min_cllr=metrics.min_cllr(score[spoke], fake[spoke]),
         ece=weighed.ece(llr[np.isfinite(llr)]),
-        decided=drawn.share_of_all(np.array([x.decided for x in there], bool)),
+        decided=drawn.share_of_all(np.array([x.decided for x in there], bool)) if judged else nothing,
         f1=drawn.mean(np.array([x.f1 for x in there], np.float64), fake=True),
         failed=len(lines) - len(there),
     )
@@ -217,6 +222,8 @@ def plain(f: Figures) -> dict[str, object]:
     told: dict[str, object] = {
         "n_bona_fide": f.n[0],
         "n_fake": f.n[1],
+        "scored_bona_fide": f.heard[0],
+        "scored_fake": f.heard[1],
         "sources_bona_fide": f.sources[0],
         "sources_fake": f.sources[1],
         "failed": f.failed,

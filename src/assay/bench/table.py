@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from assay.bench.bootstrap import LEVEL, Estimate
+from assay.bench.cache import TROUBLES
 from assay.bench.fused import PANEL
 from assay.bench.panel import reads_metadata
 from assay.bench.run import Done, Order, Scored
 from assay.bench.summary import Figures, Summary, plain
 from assay.report.escape import printable
-from assay.types import JSON, Outcome
+from assay.types import JSON
 
 NONE = "-"
-TROUBLES = (Outcome.FAILED, Outcome.TIMED_OUT)
 SHOWN_FAILURES = 10
 
 
@@ -39,6 +39,11 @@ class Told:
     @property
     def switched_off(self) -> tuple[str, ...]:
         return tuple(c.name for c in self.order.panel.cards if reads_metadata(c))
+
+    @property
+    def unread(self) -> int:
+        """Samples for which no detector was asked: none here reads such media without their metadata."""
+        return len({e.sha256 for e in self.order.manifest.entries} - {r.entry.sha256 for r in self.done.rows})
 
     @property
     def failed(self) -> tuple[Scored, ...]:
@@ -81,7 +86,17 @@ def lines(told: Told) -> Iterator[str]:
     )
     yield f"{told.done.computed} results computed, {told.done.reused} from the cache."
     yield ""
-    head = ("", "AUC", "EER", "TPR at 1 % FPR", "FALSE ALARMS", "Cllr", "ECE", "DECIDED", "n (sources)")
+    head = (
+        "",
+        "AUC",
+        "EER",
+        "TPR at 1 % FPR",
+        "FALSE ALARMS",
+        "Cllr",
+        "ECE",
+        "DECIDED",
+        "SCORED of n (sources)",
+    )
     rows = [_row(name, told.summary.removed.get(name), told) for name in told.columns]
     yield from _aligned(head, rows)
     if told.summary.kept:
@@ -96,6 +111,8 @@ def lines(told: Told) -> Iterator[str]:
     )
     if 0 in (manifest.fakes, len(manifest.entries) - manifest.fakes):
         yield "AUC, EER, TPR, Cllr and ECE need both classes; this corpus has one."
+    if told.unread:
+        yield f"{told.unread} samples were examined by nobody: no detector of this run reads such media."
     yield from _failure_lines(told)
 
 
@@ -104,7 +121,7 @@ def _row(name: str, f: Figures | None, told: Told) -> tuple[str, ...]:
         why = "switched off" if name in told.switched_off else "no row"
         return (name, why, *[""] * 7)
     figures = (f.auc, f.eer, f.tpr, f.false_alarms, f.cllr, f.ece, f.decided)
-    of = f"{f.n[0]}+{f.n[1]} ({f.sources[0]}+{f.sources[1]})"
+    of = f"{f.heard[0]}+{f.heard[1]} of {f.n[0]}+{f.n[1]} ({f.sources[0]}+{f.sources[1]})"
     return (name, *(interval_text(e) for e in figures), of)
 
 

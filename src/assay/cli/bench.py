@@ -113,7 +113,7 @@ def run_command(
         seed=seed,
         jobs=settings.jobs or len(os.sched_getaffinity(0)),
     )
-    out.mkdir(parents=True, exist_ok=True)
+    _made(out)
     with Interrupts() as interrupts, interrupts.calling(lambda: None), _progress() as progress:
         done = run(order, progress=progress, stopped=lambda: bool(interrupts.signal))
     if done.stopped:
@@ -125,7 +125,7 @@ def run_command(
 def _told(order: Order, done: Done, settings: Settings, out: Path, *, as_json: bool) -> int:
     from assay.bench import parquet
     from assay.bench.fused import fused
-    from assay.bench.report import write
+    from assay.bench.report import page, write_text
     from assay.bench.summary import summarise
     from assay.bench.table import Told, lines, summary_json
     from assay.verdict.calibration import shipped
@@ -138,15 +138,35 @@ def _told(order: Order, done: Done, settings: Settings, out: Path, *, as_json: b
     summary = summarise(done.rows, verdicts, calibration, settings.false_alarm_budget)
     told = Told(order, done, summary, about, settings.false_alarm_budget, _command())
     plain = summary_json(told)
-    (out / "summary.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
-    write(out / "report.html", told)
+    write_text(out / "summary.json", json.dumps(plain, indent=1) + "\n")
+    write_text(out / "report.html", "\n".join(page(told)) + "\n")
     if as_json:
         click.echo(json.dumps(plain))
     else:
         for line in lines(told):
             click.echo(line)
     click.echo(f"Report: {out / 'report.html'}", err=True)
-    return 0 if any(f.spoke.value > 0 for f in summary.removed.values()) or not done.rows else NOTHING_SCORED
+    if any(r.result.score is not None for r in done.rows):
+        return 0
+    click.echo(
+        "assay: not one sample could be scored: no detector that was asked reads such media without their metadata, or all"
+        " of them failed or have nothing to examine",
+        err=True,
+    )
+    return NOTHING_SCORED
+
+
+def _made(out: Path) -> None:
+    from assay.errors import AssayError
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise AssayError(
+            f"the folder {out} cannot be made: {(e.strerror or str(e)).lower()}",
+            code="output",
+            hint="Name another one with --out.",
+        ) from e
 
 
 def _names(given: str) -> list[str]:
@@ -197,13 +217,13 @@ def _progress() -> Iterator[Progress]:
 
 def _plain_progress() -> Callable[[int, int], None]:
     said: set[int] = set()
-    started = time.monotonic()
+    started = 0.0
     first = -1
 
     def progress(done: int, total: int) -> None:
-        nonlocal first
+        nonlocal first, started
         if first < 0:
-            first = done
+            first, started = done, time.monotonic()
             click.echo(f"{total} results, {done} of them cached", err=True)
         tenth = 10 * done // total if total else 10
         if tenth not in said and tenth and done > first:

@@ -19,7 +19,13 @@ BUDGETS = (0.01, 0.05)
 @click.command("calibrate")
 @click.argument("scores", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The calibration to write, calibration.json.")  # fmt: skip
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the bootstrap that chooses maps.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31),
+    default=1,
+    show_default=True,
+    help="Of the bootstrap that chooses maps.",
+)
 @click.option("--draws", type=click.IntRange(2, 1000), default=60, show_default=True, help="Bootstrap samples: fewer are faster.")  # fmt: skip
 @click.option("--limit", type=click.FloatRange(0.5, 1.0), default=None, help="The AUC of shortcuts from which a corpus is refused; by default the audit's.")  # fmt: skip
 @click.option("--with-feedback", is_flag=True, help="Use what reviewers said on this installation, too, and show what it changes.")  # fmt: skip
@@ -59,6 +65,7 @@ def calibrate(
         click.echo(f"assay: {e.message}" + (f"\n  what to do: {e.hint}" if e.hint else ""), err=True)
         raise SystemExit(TROUBLE) from None
     _show(found)
+    _warn_of_void_maps(found)
     _show_thresholds(out)
     click.echo(f"wrote {ascii(str(out))[1:-1]}, version {fitted['version']}")
 
@@ -139,6 +146,17 @@ def _show(found: Calibrated) -> None:
             )
     for name, why in sorted(found.skipped.items()):
         click.echo(f"{name:20} not calibrated: {why}")
+
+
+def _warn_of_void_maps(found: Calibrated) -> None:
+    """Name detectors whose scores came from another version than the one that is installed."""
+    from assay.evidence import registry
+
+    installed = {e.card.name: e.card.version for e in registry.entries() if e.detector is not None}
+    for name in found.detectors:
+        scored = found.scores.cards[name]["version"]
+        if installed.get(name, scored) != scored:
+            click.echo(f"assay: {name} was scored by version {scored}, version {installed[name]} is installed: its map is void here", err=True)  # fmt: skip
 
 
 def _show_thresholds(path: Path) -> None:

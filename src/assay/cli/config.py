@@ -11,6 +11,7 @@ import click
 from assay.config import Option, Resolved, resolve
 from assay.errors import ConfigError
 from assay.report.escape import printable
+from assay.settings import Settings
 
 ROLES = {
     "local": "merges, key by key",
@@ -68,11 +69,28 @@ def paths(config_file: str | None) -> None:
 @config.command()
 @click.pass_obj
 def check(config_file: str | None) -> None:
-    """Check every layer; exit 0 if it will do, 2 with the file and the key if not."""
+    """Check every layer, and a calibration of your own; exit 0 if all will do, 2 with the file and the key if not."""
     resolved = _resolved(config_file)
+    _check_calibration(resolved.settings)
     read = ", ".join(str(p) for p in resolved.settings.paths.config) or "no file, shipped defaults only"
     click.echo(printable(f"The configuration will do: {read}."))
     _warn(resolved)
+
+
+def _check_calibration(settings: Settings) -> None:
+    """Refuse a calibration of the operator's own that cannot be read, or in which maps are void."""
+    if settings.paths.calibration is None:
+        return
+    from assay.cli.doctor import calibrated, remedy
+
+    try:
+        _, void = calibrated(settings)
+    except ConfigError as e:
+        raise ConfigError(f"paths.calibration: {e.message}", hint=e.hint) from e
+    if void:
+        named = "; ".join(map(str, void))
+        message = f"paths.calibration: {settings.paths.calibration} is void for {named}"
+        raise ConfigError(message, hint=remedy(void))
 
 
 def _resolved(config_file: str | None) -> Resolved:

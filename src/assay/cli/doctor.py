@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,10 @@ from assay.cli.settings import settings_of
 
 if TYPE_CHECKING:
     from assay.settings import Settings
+    from assay.verdict.calibration import Calibration, Void
 
 GOOD, ABSENT, BAD = "on", "absent", "OFF"
+REQUIRED = ("zygote", "calibration")  # beside the store: nothing works without these
 ROOM = 512 << 20  # bytes of free disk under which an operator should know
 
 
@@ -36,7 +38,7 @@ class Check:
 @click.option("--strict", is_flag=True, help="Exit with 2 if anything that this machine could have is off.")
 @click.pass_context
 def doctor(ctx: click.Context, *, jail_only: bool, strict: bool) -> int:
-    r"""Check this machine: each layer of the jail, the weights, the store, the disk.
+    r"""Check this machine: each layer of the jail, the weights, the calibration, the store, the disk.
 
     \b
     Exit code: 0 all that is needed works
@@ -48,7 +50,13 @@ def doctor(ctx: click.Context, *, jail_only: bool, strict: bool) -> int:
     checks = (
         list(_jail())
         if jail_only
-        else [*_program(settings), *_jail(), *_weights(settings), *_store(settings)]
+        else [
+            *_program(settings),
+            *_jail(),
+            *_weights(settings),
+            *_calibration(settings),
+            *_store(settings),
+        ]
     )
     section = ""
     for check in checks:
@@ -62,7 +70,7 @@ def doctor(ctx: click.Context, *, jail_only: bool, strict: bool) -> int:
     bad = [c for c in checks if c.state == BAD]
     needed = [c for c in bad if c.section != "Weights"]
     click.echo("\nAll is well." if not bad else f"\n{len(bad)} to look at: {', '.join(c.name for c in bad)}.")
-    without = any(c.section == "Store" or c.name == "zygote" for c in needed)  # nothing works without these
+    without = any(c.section == "Store" or c.name in REQUIRED for c in needed)
     return 2 if without or (strict and needed) else 0
 
 
@@ -98,6 +106,46 @@ def _weights(settings: Settings) -> Iterator[Check]:
         yield Check(
             "Weights", model.name, GOOD if good else BAD, str(state), f"Run: assay models pull {model.name}"
         )
+
+
+def _calibration(settings: Settings) -> Iterator[Check]:
+    from assay.errors import ConfigError
+
+    section = "Calibration"
+    try:
+        known, void = calibrated(settings)
+    except ConfigError as e:
+        yield Check(section, "calibration", BAD, e.message, e.hint)
+        return
+    yield Check(
+        section, "calibration", GOOD, f"{known.version}, {settings.paths.calibration or 'as it ships'}"
+    )
+    for one in void:
+        yield Check(section, one.detector, BAD, f"{one.why}: its scores do not count", remedy([one]))
+
+
+def calibrated(settings: Settings) -> tuple[Calibration, tuple[Void, ...]]:
+    """Read the calibration in force, and name its maps of other versions than the installed detectors have.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read.
+    """
+    from assay.evidence.registry import entries
+    from assay.verdict.calibration import shipped
+
+    known = shipped(settings.reasons, settings.paths.calibration)
+    return known, known.outgrown({e.card.name: e.card.version for e in entries() if e.detector is not None})
+
+
+def remedy(void: Sequence[Void]) -> str:
+    """Say what to do about maps of other versions than their detectors have."""
+    from assay.report.table import sentence
+    from assay.verdict.calibration import ANEW
+
+    newer = "install the Assay that it was made with, or " if all(v.ahead for v in void) else ""
+    return sentence(f"{newer}{ANEW}")
 
 
 def _store(settings: Settings) -> Iterator[Check]:

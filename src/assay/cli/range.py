@@ -17,9 +17,13 @@ from assay.report.escape import printable
 from assay.types import JSON
 
 if TYPE_CHECKING:
-    from assay.range.corpus import Work
+    from collections.abc import Sequence
 
-SHOWN = 5  # of a list of trouble
+    from assay.range.corpus import Made, Work
+    from assay.range.photos import Photo, Seen
+
+SHOWN = 10  # of a list of trouble
+FRUITLESS = "what was drawn changed nothing visible, or too much of the picture"
 
 
 @click.group("range")
@@ -123,7 +127,7 @@ def make(
                2 some could not be made
     """
     from assay.range import corpus, marking, photos
-    from assay.range.forge import Settings, maker_of
+    from assay.range.forge import Settings, enough, maker_of
     from assay.range.laundering import names as launderings
     from assay.range.laundering import unknown
 
@@ -136,15 +140,13 @@ def make(
             hint="Give --rights with the licence or consent that covers these photos, such as 'CC0, nobody real'.",
         )
     choices = _checked(generator, decoders)
-    found, skipped = photos.scan(folder)
-    _say_some(f"{count(len(skipped), 'picture')} skipped", skipped)
-    sources = len({p.source for p in found})
-    click.echo(f"{count(len(found), 'photo')} of {count(sources, 'source')}", err=True)
-    corpus.prepared(out)
-    chosen = Settings(
-        generator, seed, long_side, last_save, laundering, mark_pixels, twins, rights.strip(), choices
-    )
+    stated = photos.text(rights.strip())
+    chosen = Settings(generator, seed, long_side, last_save, laundering, mark_pixels, twins, stated, choices)
+    found = _seen(photos.look(folder, out), maker_of(generator).count)
+    enough(chosen, found)
     work = corpus.Work(folder, out, chosen, found, marking.authority())
+    corpus.belongs(work)
+    corpus.prepared(out)
     given_up, stopped = _made(work, n, jobs or len(os.sched_getaffinity(0)))
     drawn, fakes = corpus.summarise(out, work.authority)
     from assay.range.distribution import rows
@@ -177,30 +179,57 @@ def _checked(generator: str, decoders: tuple[str, ...]) -> JSON:
     return {"decoders": chosen}
 
 
+def _seen(seen: Seen, parents: int) -> tuple[Photo, ...]:
+    """Say what a folder holds and what of it is not used; the photos, of which a fake takes `parents`."""
+    _say_some(f"{count(len(seen.skipped), 'picture')} skipped", seen.skipped)
+    if seen.left_out:
+        click.echo(f"assay: left out, as the range made them: {_some(seen.left_out)}", err=True)
+    found = seen.some()
+    sources = list(dict.fromkeys(p.source for p in found))
+    click.echo(f"{count(len(found), 'photo')} of {count(len(sources), 'source')}", err=True)
+    if parents > 1 and len(sources) == 1 < len(found):
+        click.echo(
+            f"assay: warning: all photos are of one source, {printable(sources[0])}: what is pasted was taken by the "
+            "camera of its host, and leaves no trace of another one",
+            err=True,
+        )
+    return found
+
+
 def _made(work: Work, n: int, jobs: int) -> tuple[int, bool]:
     """Make all, showing how far it is; how many were given up, and whether somebody stopped it."""
     from assay.range import corpus
 
-    given_up, notes, kept = 0, {}, 0
+    kept, notes = 0, {}
+    given_up: list[Made] = []
     try:
         with click.progressbar(length=n, label=work.settings.generator, file=sys.stderr) as bar:
             for done in corpus.build(work, n, jobs):
-                given_up += done.state == "given_up"
+                given_up += [done] if done.state == "given_up" else []
                 kept += done.state == "kept"
                 notes.update(dict.fromkeys(done.notes))
                 bar.update(1)
     except KeyboardInterrupt:
-        return given_up, True
+        return len(given_up), True
     finally:
-        _say_some(f"{count(len(notes), 'photo')} could not be used", list(notes))
+        _say_some(f"{count(len(notes), 'photo')} could not be used", sorted(notes))
     if kept:
         click.echo(f"{kept} were there already", err=True)
     if given_up:
-        click.echo(f"assay: {given_up} of {n} could not be made from these photos", err=True)
-    return given_up, False
+        why = ["see above"] if any(done.notes for done in given_up) else []
+        why += [FRUITLESS] if any(done.fruitless for done in given_up) else []
+        click.echo(
+            f"assay: {len(given_up)} of {n} could not be made from these photos: {'; '.join(why)}", err=True
+        )
+    return len(given_up), False
 
 
-def _say_some(head: str, lines: list[str] | tuple[str, ...]) -> None:
+def _some(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(printable, names[:SHOWN])) + rest
+
+
+def _say_some(head: str, lines: Sequence[str]) -> None:
     if lines:
         rest = f"\n  and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
         shown = "".join(f"\n  {printable(line)}" for line in lines[:SHOWN])
@@ -210,9 +239,12 @@ def _say_some(head: str, lines: list[str] | tuple[str, ...]) -> None:
 def _enter(ctx: click.Context, fakes: list[str], out: Path) -> None:
     from assay.desk.stores import Deed, Stores, person
     from assay.range import marking
+    from assay.range.photos import text
 
     with Stores.open(settings_of(ctx)) as stores:
-        added = marking.record(stores, fakes, Deed(person(), f"made by assay range in {out.absolute()}"))
+        added = marking.record(
+            stores, fakes, Deed(person(), f"made by assay range in {text(str(out.absolute()))}")
+        )
     click.echo(f"{count(added, 'digest')} entered among the known fakes", err=True)
 
 
@@ -229,6 +261,8 @@ def _enter(ctx: click.Context, fakes: list[str], out: Path) -> None:
 )
 def verify(out: Path, *, n: int, seed: int, photos: Path | None) -> int:
     r"""Make some outputs of the corpus OUT again from their recipes, and compare them byte for byte.
+
+    Credentials are left aside: they hold a time and the keys of their run, and differ each time.
 
     \b
     Exit code: 0 the same bytes, or at most 2 grey levels apart (another processor's rounding)

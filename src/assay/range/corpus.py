@@ -22,8 +22,9 @@ import numpy as np
 from PIL import Image
 
 from assay.errors import AssayError, Failed
-from assay.range import forge, laundering, marking
+from assay.range import forge, laundering, marking, photos
 from assay.range.distribution import distribution
+from assay.range.own import SCHEMA
 from assay.types import JSON, sha256_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from assay.range.photos import Photo
     from assay.testing.signing import Authority
 
-SCHEMA = "assay/recipe-file/1"
 ATTEMPTS = 24  # until an output is given up
 COLUMNS = ("path", "label", "family", "generator", "source", "kind", "mask", "recipe", "parents", "rights", "sha256", "note")  # fmt: skip
 SUFFIX = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
@@ -57,7 +57,8 @@ class Made:
 
     index: int
     state: str  # made | kept | given_up
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # which photos did not serve, and why
+    fruitless: int = 0  # attempts whose draws gave nothing that is visible and of the right size
 
 
 def make(work: Work, index: int) -> Made:
@@ -66,6 +67,7 @@ def make(work: Work, index: int) -> Made:
     if _whole(work, name):
         return Made(index, "kept")
     notes: dict[str, None] = {}
+    fruitless = 0
     for attempt in range(ATTEMPTS):
         try:
             forged = forge.forged(forge.drafted(work.settings, work.found, index, attempt), work.folder)
@@ -75,9 +77,12 @@ def make(work: Work, index: int) -> Made:
             notes[e.message] = None
             continue
         if forged is not None:
+            _clear(work.out, name)
             _write(work, name, forged)
             return Made(index, "made", tuple(notes))
-    return Made(index, "given_up", tuple(notes))
+        fruitless += 1
+    _clear(work.out, name)
+    return Made(index, "given_up", tuple(notes), fruitless)
 
 
 def stem(settings: Settings, index: int) -> str:
@@ -94,16 +99,32 @@ def options(work: Work) -> str:
 
 
 def _whole(work: Work, name: str) -> bool:
-    """Tell whether an output was finished with the same options, and its files are what they were."""
+    """Tell whether an output was finished with the same options, of these photos, and its files are what they were."""
     try:
         document = json.loads((work.out / "recipes" / f"{name}.json").read_bytes())
-        if document["options"] != options(work):
+        paths = {photo.path for photo in work.found}
+        if document["options"] != options(work) or not paths.issuperset(
+            parent["path"] for parent in document["recipe"]["parents"]
+        ):
             return False
         return all(
             sha256_of((work.out / path).read_bytes()) == digest for path, digest in document["files"].items()
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def _clear(out: Path, name: str) -> None:
+    """Remove all of an output that is not wanted any more: one of other options may have other names."""
+    media = [f"media/{own}{suffix}" for own in (name, f"{name}-twin") for suffix in SUFFIX.values()]
+    # The recipe first: without it the rest counts for nothing.
+    for path in (f"recipes/{name}.json", *media, f"masks/{name}.png", f"masks/{name}.intended.png"):
+        try:
+            (out / path).unlink(missing_ok=True)
+        except OSError as e:
+            raise AssayError(
+                f"{out / path} cannot be replaced: {(e.strerror or str(e)).lower()}", code="output"
+            ) from e
 
 
 def _write(work: Work, name: str, forged: Forged) -> None:
@@ -145,12 +166,13 @@ def _write(work: Work, name: str, forged: Forged) -> None:
         "id": recipe.id,
         "options": options(work),
         "photos": os.path.abspath(work.folder),
-        "recipe": json.loads(recipe.canonical()),
+        "recipe": json.loads(recipe.canonical().decode("utf-8", "surrogateescape")),
         "made": made,
         "files": files,
     }
     text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    write_at_once(work.out / "recipes" / f"{name}.json", text.encode("utf-8", "surrogateescape"))
+    # Bytes of a name that are no UTF-8 stand in it as JSON's own escapes.
+    write_at_once(work.out / "recipes" / f"{name}.json", text.encode("utf-8", "backslashreplace"))
 
 
 def _png(mask: NDArray[np.bool_]) -> bytes:
@@ -188,6 +210,36 @@ def prepared(out: Path) -> None:
                 left.unlink(missing_ok=True)
     except OSError as e:
         raise AssayError(f"{out} cannot be used: {(e.strerror or str(e)).lower()}", code="output") from e
+
+
+def belongs(work: Work) -> None:
+    """Make sure that the corpus does not hold the same outputs, made of other photos.
+
+    A folder that was only moved is the same: its files are looked at.
+
+    Raises
+    ------
+    AssayError
+        If it does.
+    """
+    digests: dict[str, str] = {}
+
+    def here(parent: JSON) -> bool:
+        path = parent["path"]
+        with contextlib.suppress(OSError):
+            digests[path] = digests.get(path) or sha256_of((work.folder / path).read_bytes())
+        return bool(digests.get(path) == parent["sha256"])
+
+    for document in documents(work.out, f"{work.settings.generator}-{work.settings.seed}-*.json"):
+        if document["photos"] != os.path.abspath(work.folder) and not all(
+            map(here, document["recipe"]["parents"])
+        ):
+            raise AssayError(
+                f"{work.out} holds outputs of {work.settings.generator} with seed {work.settings.seed} already, made of "
+                f"the photos in {document['photos']}",
+                code="other_photos",
+                hint="Give another --seed to add those of this folder, or another --out to keep them apart.",
+            )
 
 
 def build(work: Work, n: int, jobs: int) -> Iterator[Made]:
@@ -231,10 +283,10 @@ def _make(index: int) -> Made:
     return make(_WORK[0], index)
 
 
-def documents(out: Path) -> list[dict[str, Any]]:
+def documents(out: Path, names: str = "*.json") -> list[dict[str, Any]]:
     """Read the recipe files of a corpus, in the order of their names."""
     found = []
-    for path in sorted((out / "recipes").glob("*.json")):
+    for path in sorted((out / "recipes").glob(names)):
         try:
             document = json.loads(path.read_bytes())
         except (OSError, ValueError):
@@ -272,7 +324,7 @@ def summarise(out: Path, authority: Authority | None = None) -> tuple[JSON, list
         if authority.root not in before:
             write_at_once(roots, (before + authority.root).encode())
     # Last: a manifest says that the rest is there.
-    write_at_once(out / "manifest.csv", text.getvalue().encode("utf-8", "surrogateescape"))
+    write_at_once(out / "manifest.csv", text.getvalue().encode())
     return drawn, fakes
 
 
@@ -280,7 +332,7 @@ def _rows(out: Path, document: dict[str, Any]) -> Iterator[dict[str, str]]:
     recipe, made, files = document["recipe"], document["made"], document["files"]
     name = Path(made["fake"]).stem
     parents = [
-        os.path.relpath(os.path.join(document["photos"], p["path"]), os.path.abspath(out))
+        photos.text(os.path.relpath(os.path.join(document["photos"], p["path"]), os.path.abspath(out)))
         for p in recipe["parents"]
     ]
     shared = {

@@ -11,6 +11,10 @@ import numpy as np
 from assay.types import JSON
 
 WORDS = 12  # different words of one draw that are told apart
+UNUSED = {  # a draw that says nothing where another one has these words
+    "feather": ("blend", ("poisson", "laplacian")),
+    "radius": ("method", ("exemplar",)),
+}
 
 
 def distribution(documents: Iterable[Mapping[str, Any]]) -> JSON:
@@ -51,8 +55,10 @@ def _draws(recipe: Mapping[str, Any], made: Mapping[str, Any]) -> Iterable[tuple
         yield "donor", donor["mode"]
     yield "last save", recipe["last_save"]
     yield "laundering", recipe["laundering"] or "none"
-    for name, value in sorted(recipe["parameters"].items()):
-        if isinstance(value, str | bool | int | float):
+    parameters = recipe["parameters"]
+    for name, value in sorted(parameters.items()):
+        other, words = UNUSED.get(name, ("", ()))
+        if isinstance(value, str | bool | int | float) and parameters.get(other) not in words:
             yield name, value
 
 

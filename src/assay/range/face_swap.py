@@ -45,10 +45,8 @@ class FaceSwap:
         cv2.setNumThreads(1)
         self._find = self._find or portraits.pulled()
         host, donor = parents
-        meshes = [self._find(p.pixels) for p in (host, donor)]
-        if meshes[0] is None or meshes[1] is None:
-            return None
-        made = swapped(host.pixels, meshes[0], donor.pixels, meshes[1], rng)
+        theirs, given = (portraits.mesh_of(p, self._find) for p in (host, donor))
+        made = swapped(host.pixels, theirs, donor.pixels, given, rng)
         if made is None:
             return None
         mask = changed(made.pixels, host.pixels, made.intended)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from assay.errors import AssayError, Failed
 from assay.range import laundering, photos
 from assay.range.generator import Generator, Parent, generator
 from assay.range.laundering import Laundered
@@ -53,19 +54,37 @@ class Forged:
     twin: Laundered
 
 
+def enough(settings: Settings, found: Sequence[Photo]) -> None:
+    """Make sure that there are as many photos as a fake takes: no photo is its own donor.
+
+    Raises
+    ------
+    AssayError
+        If there are fewer.
+    """
+    maker = maker_of(settings.generator)
+    if len(found) < maker.count:
+        raise AssayError(
+            f"{maker.name} takes {maker.count} photos for a fake, and there is {len(found)}",
+            code="too_few_photos",
+            hint="Add photos, or choose a generator that takes one.",
+        )
+
+
 def drafted(settings: Settings, found: Sequence[Photo], index: int, attempt: int) -> Recipe:
     """Draw parents and saves of one output: everything but what the maker itself draws.
 
     The first attempt takes the photos in a shuffled order, so that all of them become hosts equally often; a later one,
     and every donor, is drawn from all.
     """
+    enough(settings, found)
     maker = maker_of(settings.generator)
     rng = planning(settings.generator, settings.seed, index, attempt)
     order = np.random.default_rng(settings.seed).permutation(len(found))
     first = int(order[index % len(found)]) if attempt == 0 else int(rng.integers(len(found)))
     drawn = [first]
     while len(drawn) < maker.count:
-        others = [n for n in range(len(found)) if n not in drawn] or [first]
+        others = [n for n in range(len(found)) if n not in drawn]
         drawn.append(others[int(rng.integers(len(others)))])
     parents = tuple(
         Ingredient(
@@ -92,13 +111,15 @@ def forged(recipe: Recipe, folder: Path) -> Forged | None:
     Raises
     ------
     Failed
-        If a parent cannot be read, or is another file than the recipe names.
+        If a parent cannot be read or does not serve, is another file than the recipe names, or the host's own once more.
     """
     maker = generator(recipe.generator, recipe.choices) if recipe.choices else maker_of(recipe.generator)
     parents = [
         photos.parent(folder, p.path, p.source, p.preparation, sha256=p.sha256 or None)
         for p in recipe.parents
     ]
+    if not recipe.parents[0].sha256:  # a draft
+        _distinct(parents)
     made = maker.make(parents, recipe.draws())
     if made is None or not maker.area[0] <= made.mask.mean() <= maker.area[1]:
         return None
@@ -113,6 +134,14 @@ def forged(recipe: Recipe, folder: Path) -> Forged | None:
     if fake.mask.mean() < KEPT * made.mask.mean() and whole.laundering != "screenshot":
         return None
     return Forged(whole, fake, made.intended, _sent(whole, made.parents[0].pixels, None))
+
+
+def _distinct(parents: Sequence[Parent]) -> None:
+    """A photo can lie in a folder twice."""
+    host, *donors = parents
+    for donor in donors:
+        if donor.sha256 == host.sha256:
+            raise Failed(f"{donor.path}: no donor for {host.path}, it is the same file")
 
 
 def _sent(recipe: Recipe, pixels: NDArray[np.uint8], mask: NDArray[np.bool_] | None) -> Laundered:

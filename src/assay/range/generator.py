@@ -60,7 +60,13 @@ class Generator(Protocol):
     summary: ClassVar[str]  # one line for people
 
     def make(self, parents: Sequence[Parent], rng: np.random.Generator) -> Made | None:
-        """Make a fake of `parents` (the host first), or None where these parents or draws do not serve."""
+        """Make a fake of `parents` (the host first), or None where these parents or draws do not serve.
+
+        Raises
+        ------
+        Failed
+            If a parent lacks what the maker works on; the message says which one lacks what.
+        """
         ...
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from assay import __version__
 from assay.errors import AssayError
+from assay.range.own import NAMED
 
 if TYPE_CHECKING:
     from assay.desk.stores import Deed, Stores
@@ -65,7 +66,7 @@ def credentialed(
     edited = {
         "action": "c2pa.edited",
         "description": words + (f" Rights: {rights}" if rights else ""),
-        "parameters": {"assay.recipe": recipe} | ({"assay.rights": rights} if rights else {}),
+        "parameters": {NAMED: recipe} | ({"assay.rights": rights} if rights else {}),
     }
     return signed(
         data, media_type, by,

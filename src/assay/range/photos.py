@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from assay.errors import AssayError, Failed
 from assay.media.pixels import BROKEN, as_rgb
 from assay.range.generator import Parent
+from assay.range.own import PARTS, is_corpus, is_marked, is_part
 from assay.types import JSON
 
 SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".webp", ".heic", ".heif", ".avif", ".tif", ".tiff"))
@@ -35,46 +36,92 @@ CUT = 0.5  # share of parents that are cut out at their own scale, with the sens
 @dataclass(frozen=True, slots=True)
 class Photo:
     path: str  # below the folder, "/" between its parts
-    source: str  # make and model of its camera, else its own name
+    source: str  # make and model of its camera, else its own name; always UTF-8
     width: int  # upright, pixels
     height: int
 
 
-def scan(folder: Path) -> tuple[tuple[Photo, ...], tuple[str, ...]]:
-    """Find the photos of a folder and everything below it, and say of the others why not.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a folder of photos holds."""
 
-    Returns
-    -------
-    photos : tuple of Photo
-        In the order of their paths.
-    skipped : tuple of str
-        A sentence for each picture that cannot be used.
+    folder: Path
+    photos: tuple[Photo, ...]  # in the order of their paths
+    skipped: tuple[str, ...]  # a sentence for each picture that cannot be used
+    left_out: tuple[str, ...]  # folders of what the range made
 
-    Raises
-    ------
-    AssayError
-        If there is none.
-    """
-    _heif()
-    photos, skipped = [], []
-    for path in sorted(_candidates(folder)):
-        try:
-            photos.append(_photo(folder, path))
-        except Failed as e:
-            skipped.append(f"{path}: {e.message}")
-    if not photos:
-        passed_over = f" ({len(skipped)} unreadable or too small)" if skipped else ""
+    def some(self) -> tuple[Photo, ...]:
+        """Give the photos.
+
+        Raises
+        ------
+        AssayError
+            If there is none.
+        """
+        if self.photos:
+            return self.photos
+        why = [f"{len(self.skipped)} unreadable, too small or made by the range"] if self.skipped else []
+        why += [f"{len(self.left_out)} left out, as the range made them"] if self.left_out else []
         raise AssayError(
-            f"there is no photo in {folder}{passed_over}",
+            f"there is no photo in {self.folder}" + (f" ({'; '.join(why)})" if why else ""),
             code="no_photos",
             hint=f"Wanted are pictures of at least {SMALLEST} pixels: {', '.join(sorted(SUFFIXES))}.",
         )
-    return tuple(photos), tuple(skipped)
 
 
-def _candidates(folder: Path) -> Iterator[str]:
+def scan(folder: Path) -> tuple[tuple[Photo, ...], tuple[str, ...]]:
+    """Find the photos of a folder, which must have some, and say of the others why not: `look` without the rest."""
+    seen = look(folder)
+    return seen.some(), seen.skipped
+
+
+def look(folder: Path, out: Path | None = None) -> Seen:
+    """Find the photos of a folder and everything below it, but for what the range made.
+
+    Parameters
+    ----------
+    out : Path, optional
+        Where a corpus is to grow. It is left out, as all other corpora are.
+    """
+    _heif()
+    photos: list[Photo] = []
+    skipped: list[str] = []
+    left_out: list[str] = []
+    for path in sorted(_candidates(folder, out, left_out)):
+        try:
+            photos.append(_photo(folder, path))
+        except Failed as e:
+            skipped.append(e.message)
+    return Seen(folder, tuple(photos), tuple(skipped), tuple(left_out))
+
+
+def text(name: str) -> str:
+    r"""Write a name in UTF-8; bytes of it that are none become ``\xff``, as people are shown them."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _candidates(folder: Path, out: Path | None, left_out: list[str]) -> Iterator[str]:
+    """Give the pictures' paths; what is left out is entered into `left_out`."""
+    if is_part(folder):
+        left_out.append(str(folder))
+        return
+    growing = os.path.realpath(out) if out is not None else None
+
+    def kept(place: str, name: str) -> bool:
+        path = os.path.join(place, name)
+        # The folder itself may be a corpus: photos beside its parts are a person's.
+        part = (
+            name in PARTS
+            and place == str(folder)
+            and (os.path.realpath(place) == growing or is_corpus(folder))
+        )
+        if part or os.path.realpath(path) == growing or is_corpus(Path(path)):
+            left_out.append(os.path.relpath(path, folder))
+            return False
+        return True
+
     for place, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        folders[:] = [f for f in sorted(folders) if not f.startswith(".") and kept(place, f)]
         for name in files:
             if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."):
                 yield os.path.relpath(os.path.join(place, name), folder).replace(os.sep, "/")
@@ -87,11 +134,13 @@ def _photo(folder: Path, path: str) -> Photo:
         if exif.get(ORIENTATION) in (5, 6, 7, 8):
             width, height = height, width
         if min(width, height) < SMALLEST:
-            raise Failed(f"smaller than {SMALLEST} pixels")
+            raise Failed(f"{path}: smaller than {SMALLEST} pixels")
         make, model = (" ".join(str(exif.get(tag) or "").strip("\0 ").split()) for tag in (MAKE, MODEL))
+    if is_marked(folder / path):
+        raise Failed(f"{path}: made by the range, as its credential says")
     # Some makers write their name into the model as well, some do not.
     camera = model if make and model.lower().startswith(make.lower()) else f"{make} {model}".strip()
-    return Photo(path, camera or os.path.splitext(path)[0], width, height)
+    return Photo(path, text(camera or os.path.splitext(path)[0]), width, height)
 
 
 @contextlib.contextmanager
@@ -102,10 +151,10 @@ def _opened(folder: Path, path: str) -> Iterator[Image.Image]:
             warnings.simplefilter("ignore")  # of odd metadata, and of sizes that are judged here
             with Image.open(folder / path) as picture:
                 if picture.width * picture.height > LARGEST:
-                    raise Failed(f"larger than {LARGEST // 1_000_000} megapixels")
+                    raise Failed(f"{path}: larger than {LARGEST // 1_000_000} megapixels")
                 yield picture
     except (*BROKEN, Image.DecompressionBombError) as e:
-        raise Failed(f"unreadable ({str(e)[:120] or type(e).__name__})") from e
+        raise Failed(f"{path}: unreadable ({str(e)[:120] or type(e).__name__})") from e
 
 
 def preparation(photo: Photo, long_side: int, rng: np.random.Generator) -> JSON:
@@ -154,6 +203,16 @@ def parent(folder: Path, path: str, source: str, prepared: JSON, *, sha256: str 
         raise Failed(f"{path}: {e.strerror or e}") from e
     if sha256 is not None and found != sha256:
         raise Failed(f"{path} is another file than the recipe's", code="altered")
+    upright = _upright(folder, path, prepared)
+    file = io.BytesIO()
+    upright.save(file, "JPEG", quality=prepared["quality"], subsampling=prepared["subsampling"])
+    pixels = np.array(Image.open(file))
+    pixels.setflags(write=False)
+    return Parent(pixels, path, found, source, prepared)
+
+
+def _upright(folder: Path, path: str, prepared: JSON) -> Image.Image:
+    """Decode a photo, turn it upright and bring it to its size."""
     width, height = prepared["size"]
     with _opened(folder, path) as picture:
         if prepared["mode"] == "shrunk" and picture.format == "JPEG":
@@ -163,15 +222,11 @@ def parent(folder: Path, path: str, source: str, prepared: JSON, *, sha256: str 
         picture.load()
         upright = Image.fromarray(as_rgb(ImageOps.exif_transpose(picture), [])[0])
     if prepared["mode"] == "shrunk":
-        upright = upright.resize((width, height), FILTERS[prepared["filter"]])
-    elif prepared["mode"] == "cut":
+        return upright.resize((width, height), FILTERS[prepared["filter"]])
+    if prepared["mode"] == "cut":
         x, y = prepared["at"]
-        upright = upright.crop((x, y, x + width, y + height))
-    file = io.BytesIO()
-    upright.save(file, "JPEG", quality=prepared["quality"], subsampling=prepared["subsampling"])
-    pixels = np.array(Image.open(file))
-    pixels.setflags(write=False)
-    return Parent(pixels, path, found, source, prepared)
+        return upright.crop((x, y, x + width, y + height))
+    return upright
 
 
 def _heif() -> None:

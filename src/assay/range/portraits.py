@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.errors import Failed
 from assay.media import faces
 from assay.media.faces import Mesh, Session
+from assay.range.generator import Parent
 
 SMALLEST = 32  # pixels: a smaller face is not worked on
 SURE = 0.5  # probability that the mesh lies on a face
@@ -85,6 +87,23 @@ def finder(detector: Session, landmarks: Session) -> Finder:
         return None
 
     return found
+
+
+def mesh_of(parent: Parent, find: Finder) -> Mesh:
+    """Find the face that a maker works on.
+
+    Raises
+    ------
+    Failed
+        If there is none.
+    """
+    mesh = find(parent.pixels)
+    if mesh is None:
+        raise Failed(
+            f"{parent.path}: no face of {SMALLEST} pixels or more was found in what was taken of it",
+            code="no_face",
+        )
+    return mesh
 
 
 def pulled() -> Finder:

@@ -1,4 +1,7 @@
-"""Recipes: all that it takes to make a sample of the range again, byte for byte. The same recipe is the same text."""
+"""Recipes: all that it takes to make a sample of the range again, to the byte but for its credential.
+
+The same recipe is the same text.
+"""
 
 from __future__ import annotations
 

@@ -62,10 +62,7 @@ class SelfBlend:
         cv2.setNumThreads(1)
         self._find = self._find or portraits.pulled()
         host = parents[0]
-        mesh = self._find(host.pixels)
-        if mesh is None:
-            return None
-        made = self_blended(host.pixels, mesh, rng)
+        made = self_blended(host.pixels, portraits.mesh_of(host, self._find), rng)
         if made is None:
             return None
         mask = changed(made.pixels, host.pixels, made.intended)

@@ -206,7 +206,8 @@ def _examined(c: Coverage) -> str:
     if c.recall is None:
         return f"{names}. How many fakes they find among such media was not measured"
     low, high = c.recall
-    return f"{names}. Where measured, they find {100 * low:.0f}-{100 * high:.0f} % of such fakes (n = {c.n})"
+    kind = f" for {str(c.recall_kind).replace('_', ' ')}" if c.recall_kind else ""
+    return f"{names}. Measured{kind}: {100 * low:.0f}-{100 * high:.0f} % found (n = {c.n})"
 
 
 def _saved_again(s: Stability) -> str:

@@ -154,6 +154,7 @@ def _coverage(c: Coverage) -> JSON:
     return {
         "examined": list(c.examined),
         "recall": [round(r, 4) for r in c.recall] if c.recall else None,
+        "recall_kind": str(c.recall_kind) if c.recall_kind else None,
         "n": c.n,
         "blind_spots": list(c.blind_spots),
     }
@@ -207,7 +208,11 @@ def _verdict_of(data: JSON) -> Verdict:
         disclosed=data["disclosed"],
         evidence=tuple(_evidence_of(e) for e in data["evidence"]),
         coverage=Coverage(
-            tuple(c["examined"]), tuple(c["recall"]) if c["recall"] else None, c["n"], tuple(c["blind_spots"])
+            tuple(c["examined"]),
+            tuple(c["recall"]) if c["recall"] else None,
+            c["n"],
+            tuple(c["blind_spots"]),
+            Kind(c["recall_kind"]) if c.get("recall_kind") else None,
         ),
         calibration=data["calibration"],
         stability=_stability_of(data["stability"]) if data.get("stability") else None,

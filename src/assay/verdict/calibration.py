@@ -2,7 +2,8 @@
 
 A detector never sets its own weight. `reasons.toml` weighs the codes that detectors emit; `calibration.json`, written
 by `assay bench calibrate`, turns the scores of measured detectors into log-likelihood ratios. A score of another
-version of its detector, or under conditions that the calibration does not hold, stays uncounted.
+version of its detector, or under conditions that the calibration does not hold, stays uncounted; where it is the
+version, the map is called void, and whoever asks is told (`Void`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ HERE = Path(__file__).parent
 SIZES = (("small", 256), ("medium", 1024), ("large", 2**31))  # short side in pixels, below
 FALLBACK = "fallback"
 FORMAT = 3  # of calibration.json: rises when an older file cannot be read
+ANEW = "calibrate anew with `assay bench calibrate` (docs/calibrate.md)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,27 @@ class ScoreMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Void:
+    """A map that does not count, since its detector has another version than the one that was calibrated."""
+
+    detector: str
+    calibrated: int  # version
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.detector} ({self.why})"
+
+    @property
+    def why(self) -> str:
+        return f"its calibration is of version {self.calibrated}, it is version {self.version}"
+
+    @property
+    def ahead(self) -> bool:
+        """Was the calibration made with a newer detector?"""
+        return self.calibrated > self.version
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """All weights and thresholds of one fusion, under one name."""
 
@@ -117,11 +140,26 @@ class Calibration:
 
     def llr_of_score(self, detector: str, version: int, score: float, context: Context) -> float | None:
         """Turn a raw score into nats; None where this version or these conditions were not calibrated."""
+        known, cell = self.maps.get(detector), self._cell(detector, context)
+        return cell.llr(score) if cell and known and known.version == version else None
+
+    def void_map(self, detector: str, version: int, context: Context) -> Void | None:
+        """Name the map that would count for this sample, were it of this version."""
         known = self.maps.get(detector)
-        if known is None or known.version != version or known.media_family != context.media_family:
+        if known is None or known.version == version or self._cell(detector, context) is None:
             return None
-        cell = next((c for c in known.cells if c.holds(context)), None)
-        return None if cell is None else cell.llr(score)
+        return Void(detector, known.version, version)
+
+    def outgrown(self, installed: Mapping[str, int]) -> tuple[Void, ...]:
+        """Name the maps of other versions than the `installed` detectors, name to version, have."""
+        maps = {name: known.version for name, known in self.maps.items() if name in installed}
+        return tuple(Void(n, version, installed[n]) for n, version in maps.items() if version != installed[n])
+
+    def _cell(self, detector: str, context: Context) -> Cell | None:
+        known = self.maps.get(detector)
+        if known is None or known.media_family != context.media_family:
+            return None
+        return next((c for c in known.cells if c.holds(context)), None)
 
     def ratio(self, detector: str, family: str, score: float) -> float:
         """What a score counts that is a likelihood ratio already: at most its family's cap; 0 of any other detector."""
@@ -185,7 +223,7 @@ def shipped(overrides: Mapping[str, float] | None = None, own: Path | None = Non
     path = own or HERE / "calibration.json"
     try:
         return _read_file(path, path.stat().st_mtime_ns, tuple(sorted((overrides or {}).items())))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+    except (OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError) as e:
         hint = "Write it anew with: assay bench calibrate (docs/calibrate.md)"
         raise ConfigError(f"the calibration {path} cannot be read: {e}", hint=hint) from e
 

@@ -73,7 +73,7 @@ def beta_range(a: int, b: int, share: float = 0.9) -> tuple[float, float]:
     return _solve(lambda x: _beta_below(x, a, b), tail), _solve(lambda x: _beta_below(x, a, b), 1 - tail)
 
 
-def wilson(found: int, n: int, z: float = Z90) -> tuple[float, float]:
+def wilson(found: float, n: int, z: float = Z90) -> tuple[float, float]:
     """Bound a share `found` / `n` by Wilson's score interval.
 
     References

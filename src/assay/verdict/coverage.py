@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from assay.types import Coverage, Evidence, Kind, Outcome
-from assay.verdict.calibration import Context
+from assay.verdict.calibration import Calibration, Context, Void
 from assay.verdict.conformal import Threshold, wilson
 from assay.verdict.groups import FEW, Group
 
@@ -36,6 +37,14 @@ WORDS: dict[Kind, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Why a sample has no threshold."""
+
+    void: tuple[Void, ...]  # maps that would have given it one, or without which no calibrated score is left
+    sources: int | None  # bona fide ones to compare with; None: no calibrated detector spoke
+
+
 def measure(
     findings: Sequence[Evidence],
     context: Context,
@@ -43,8 +52,9 @@ def measure(
     group: Group | None,
     threshold: Threshold | None,
     kinds: Sequence[Kind],
+    void: Sequence[Void] = (),
 ) -> Coverage:
-    """Say what of the sample was covered, `panel` being the detectors whose calibrated scores counted.
+    """Say what of the sample was covered, `panel` being the detectors whose calibrated scores counted, `void` those whose did not.
 
     Returns
     -------
@@ -62,8 +72,31 @@ def measure(
         examined=examined,
         recall=wilson(found, n) if n else None,
         n=n,
-        blind_spots=(*_blind(context, panel), *_silent(findings), *context.unread),
+        blind_spots=(*_blind(context, panel), *map(str, void), *_silent(findings), *context.unread),
+        recall_kind=kind,
     )
+
+
+def void_maps(findings: Sequence[Evidence], context: Context, known: Calibration) -> tuple[Void, ...]:
+    """Name the detectors whose scores do not count only because their maps are of other versions."""
+    scored = dict.fromkeys(
+        (e.detector, e.version)
+        for e in findings
+        if e.finding.outcome is Outcome.SCORED and e.finding.score is not None
+    )
+    found = (known.void_map(name, version, context) for name, version in scored)
+    return tuple(one for one in found if one is not None)
+
+
+def lack(
+    context: Context, panel: Collection[str], void: tuple[Void, ...], budget: float, known: Calibration
+) -> Lack:
+    """Say why `panel` has no threshold at this budget: void maps, too few sources, or nobody calibrated spoke."""
+    names = {*panel, *(v.detector for v in void)}
+    blamed = void if not panel or known.threshold(context, names, budget) else ()
+    compared = names if blamed else panel
+    group = known.group(context, compared)
+    return Lack(blamed, (group.sources if group else 0) if compared else None)
 
 
 def claimed(context: Context, detectors: Iterable[str]) -> frozenset[Kind]:

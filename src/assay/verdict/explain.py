@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from assay.settings import Settings
 from assay.types import Kind, Label, Outcome, Problem, Reason, Region, Status, Verdict, Why
-from assay.verdict.calibration import Context, Weight
+from assay.verdict.calibration import ANEW, Context, Weight
 from assay.verdict.conformal import Threshold, sources_needed, wilson
-from assay.verdict.coverage import WORDS
+from assay.verdict.coverage import WORDS, Lack
 
 NOTABLE = 1.0  # nats: from here on an inconclusive verdict says that something was found
 WEAK, STRONG = 2.0, 4.6  # nats: under the first evidence is weak, from the second on it is strong
@@ -33,6 +33,7 @@ SIZES = {
 }
 # Said first though they make nothing a fake: why it is held, and what was found and is no manipulation of what it shows.
 STATED = frozenset({"near_fake_unclear", "near_fake_unchecked", "scene_of_known_fake", "decoder_traces"})
+SEVERAL = "No single trace stands out: several weak ones add up."
 Told = Sequence[tuple[Reason, Weight]]
 Recalls = Mapping[Kind, tuple[int, int]]
 
@@ -50,6 +51,7 @@ def summarise(
     context: Context,
     threshold: Threshold | None,
     settings: Settings,
+    lack: Lack | None = None,
 ) -> str:
     """Say a verdict in a few sentences.
 
@@ -64,6 +66,8 @@ def summarise(
         For each measured kind, how many calibration sources were found at this threshold, and of how many.
     context, threshold, settings
         As the verdict was made with.
+    lack
+        Why there is no threshold, where there is none.
     """
     if verdict.label is Label.FAKE:
         parts = [
@@ -76,7 +80,7 @@ def summarise(
         parts = ["Strong evidence that it is bona fide.", _strongest(told, verdict, -1), _odds(verdict)]
     else:
         parts = [
-            *_inconclusive(verdict, told, context, settings),
+            *_inconclusive(verdict, told, lack, _uncovered(lack, context, settings)),
             _recall(verdict, context, recalls),
             _unseen(verdict),
         ]
@@ -134,7 +138,7 @@ def _promise(verdict: Verdict, context: Context, threshold: Threshold | None) ->
     )
 
 
-def _inconclusive(verdict: Verdict, told: Told, context: Context, settings: Settings) -> list[str]:
+def _inconclusive(verdict: Verdict, told: Told, lack: Lack | None, uncovered: str) -> list[str]:
     reason = _strongest(told, verdict, 1)
     found = bool(reason) and verdict.llr >= NOTABLE
     if Kind.TAMPERED_CREDENTIAL in verdict.kinds:
@@ -150,16 +154,25 @@ def _inconclusive(verdict: Verdict, told: Told, context: Context, settings: Sett
         names = ", ".join(
             dict.fromkeys(e.detector for e in verdict.evidence if e.finding.outcome in _TROUBLE)
         )
-        return [f"No verdict can be given: {names} failed on it, and no measured detector spoke."]
+        failed = f"No verdict can be given: {names} failed on it, and no measured detector spoke."
+        return [failed, _sentence(_void(lack)) if lack and lack.void else "", _mend(lack)]
     if verdict.why is Why.UNSTABLE:
         return [_unstable(verdict), reason, _odds(verdict)]
     stated = next((w.text for r, w in told if r.code in STATED), "")
     if verdict.why is Why.TOO_LITTLE or (found and verdict.why is Why.NOT_COVERED):
         opening = f"{strength(verdict.llr).capitalize()} evidence, too little to call it a fake."
         rest = reason if reason != stated else ""
-        return [stated, opening, rest, _odds(verdict), _uncovered(verdict, context, settings)]
-    opening = "No other sign of manipulation found." if stated else "No sign of manipulation found."
-    return [stated, opening, _uncovered(verdict, context, settings)]
+        return [stated, opening, rest or ("" if stated else SEVERAL), _odds(verdict), uncovered]
+    if stated:
+        return [stated, "No other sign of manipulation found.", uncovered]
+    if reason:
+        return [
+            reason,
+            "That weighs too little beside what else was looked at.",
+            "No other sign of manipulation found.",
+            uncovered,
+        ]
+    return ["No sign of manipulation found.", uncovered]
 
 
 def _unstable(verdict: Verdict) -> str:
@@ -194,15 +207,37 @@ def _against(told: Told) -> str:
     return f"Against: {min(texts)[1]}" if texts else "Against: what was measured resembles bona fide media."
 
 
-def _uncovered(verdict: Verdict, context: Context, settings: Settings) -> str:
-    if verdict.why is not Why.NOT_COVERED:
+def _uncovered(lack: Lack | None, context: Context, settings: Settings) -> str:
+    """Say why there is no threshold, what that means, and how to mend it where that is known."""
+    if lack is None:
         return ""
+    causes = [_void(lack)] if lack.void else []
     need = sources_needed(settings.false_alarm_budget)
-    return (
-        f"There is no threshold for {_group_words(context)} at a false-alarm budget of "
-        f"{_percent(settings.false_alarm_budget)} (that needs {need} bona fide sources): "
-        "only a declared or known fake would have been called one."
-    )
+    if lack.sources is None:
+        noun = NOUNS.get(context.media_family, "media")
+        causes.append(f"no detector spoke on it that is calibrated for such {noun}")
+    elif lack.sources < need:
+        budget = _percent(settings.false_alarm_budget)
+        causes.append(
+            f"a false-alarm budget of {budget} needs {need} bona fide sources and the calibration has "
+            f"{lack.sources or 'none'} to compare with"
+        )
+    cause = ", and since ".join(causes)
+    end = "only a declared or known fake would have been called one."
+    return f"There is no threshold for {_group_words(context)}, since {cause}: {end} {_mend(lack)}".strip()
+
+
+def _void(lack: Lack) -> str:
+    """Name the detectors whose maps are of other versions."""
+    versions = "another version" if len(lack.void) == 1 else "other versions"
+    return f"the calibration is void for {_listed([v.detector for v in lack.void])} (made for {versions})"
+
+
+def _mend(lack: Lack | None) -> str:
+    if lack is None or not lack.void:
+        return ""
+    again = "screen it again with the calibrated version, or " if all(v.ahead for v in lack.void) else ""
+    return f"To mend that, {again}{ANEW}."
 
 
 def _recall(verdict: Verdict, context: Context, recalls: Recalls) -> str:

@@ -61,7 +61,7 @@ def fuse(
     label, why, limit = _decide(balance, probability, findings, steady)
     kinds = _kinds(balance, label, context)
     panel = [w.detector for w in balance.weighed if w.score is not None]
-    group = known.group(context, panel)
+    group, void = known.group(context, panel), coverage.void_maps(findings, context, known)
     verdict = Verdict(
         label=label,
         why=why,
@@ -73,13 +73,15 @@ def fuse(
         kinds=kinds,
         disclosed=_disclosed(balance, label, findings),
         evidence=_recorded(findings, balance, context, known),
-        coverage=coverage.measure(findings, context, panel, group, balance.threshold, kinds),
+        coverage=coverage.measure(findings, context, panel, group, balance.threshold, kinds, void),
         calibration=known.version,
         stability=steady,
     )
     told = [(r, w) for one in balance.weighed for r, w in one.reasons]
     recalls = coverage.recall_by_kind(group, balance.threshold, coverage.claimed(context, panel))
-    summary = explain.summarise(verdict, told, recalls, context, balance.threshold, settings)
+    budget = settings.false_alarm_budget
+    lack = None if balance.threshold else coverage.lack(context, panel, void, budget, known)
+    summary = explain.summarise(verdict, told, recalls, context, balance.threshold, settings, lack)
     return replace(verdict, summary=summary)
 
 
