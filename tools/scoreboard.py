@@ -225,7 +225,7 @@ class Scorer:
     def order(self, corpus: Manifest, ways: tuple[str, ...], panel: Panel) -> Order:
         return Order(
             manifest=corpus, panel=panel, launderings=ways, cache=self._work / "scores",
-            limits=config.load().limits, seed=self._seed, jobs=0,
+            limits=config.load().limits, seed=self._seed, jobs=0, keep_failures=True,
         )  # fmt: skip
 
 
@@ -271,6 +271,7 @@ def make(asked: argparse.Namespace) -> None:
         rows, taken = scorer.rows(name, replace(corpus, entries=entries), SHARES[name])
         told = parquet.about(scorer.order(corpus, drawn_ways(rows), board), "") | {
             "detectors": [plain_card(c) for c in (*board.cards, *peers.cards)],
+            "manifest_path": f"build/scoreboard/{name}/manifest.csv",  # where `make scoreboard` has it
             "corpus": name,
             "samples": taken,
             "rows": len(rows),

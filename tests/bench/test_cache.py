@@ -26,6 +26,7 @@ def test_what_was_kept_is_found_to_the_last_bit(tmp_path):
 def test_failures_of_older_runs_are_not_found(tmp_path):
     kept(tmp_path, result=Result(Outcome.FAILED, None, ("unreadable",), problem="no such file"))
     assert Cache(tmp_path, {SAMPLE}).find(KEY) is None
+    assert Cache(tmp_path, {SAMPLE}, failures=True).find(KEY) is not None
 
 
 def test_only_samples_that_are_asked_for_are_read(tmp_path):

@@ -344,3 +344,18 @@ def test_llrs_of_a_source_come_from_maps_that_never_saw_it_nor_its_fold(tmp_path
     assert (inside & others).sum() > 10
     assert np.array_equal(llrs[0][inside & others], llrs[1][inside & others])
     assert not np.array_equal(llrs[0][~inside], llrs[1][~inside])
+
+
+def test_scores_files_of_the_same_name_are_all_named(tmp_path):
+    (tmp_path / "more").mkdir()
+    paths = [
+        stored(tmp_path / folder / "scores.parquet", made(40)[k:]) for k, folder in ((0, ""), (4, "more"))
+    ]
+    inputs = read_scores([*paths, tmp_path / "more" / ".." / "scores.parquet"]).inputs
+    assert list(inputs) == [
+        f"{tmp_path.name}/scores.parquet",
+        "more/scores.parquet",
+        f"{tmp_path.name}/scores.parquet (3)",
+    ]
+    assert len(set(inputs.values())) == 2
+    assert list(read_scores(paths[:1]).inputs) == ["scores.parquet"]

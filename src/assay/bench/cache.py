@@ -2,7 +2,8 @@
 
 Each process appends whole lines to a file of its own, one write a line, so that a kill at any moment leaves at most one
 torn last line, which is passed over. A line is the sample's digest, a blank, and JSON; readers take only lines of samples
-that they ask for. A newer line of the same key wins. Nothing is ever changed in place. Failures are not kept.
+that they ask for. A newer line of the same key wins. Nothing is ever changed in place. Failures are
+found by who asks for them alone: what caused them may be gone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from assay.errors import AssayError
 from assay.types import Outcome
 
-TROUBLES = (Outcome.FAILED, Outcome.TIMED_OUT)  # never kept: what caused them may be gone
+TROUBLES = (Outcome.FAILED, Outcome.TIMED_OUT)
 SUFFIX = ".scores"
 DIGEST = 64  # characters
 
@@ -49,10 +50,11 @@ class Result:
 
 
 class Cache:
-    """Results by key; those of `samples` are read at once."""
+    """Results by key; those of `samples` are read at once, failures only where they are asked for."""
 
-    def __init__(self, folder: Path, samples: Collection[str]) -> None:
+    def __init__(self, folder: Path, samples: Collection[str], *, failures: bool = False) -> None:
         self.folder = folder
+        self._failures = failures
         self._found: dict[Key, Result] = {}
         self._file: int | None = None
         try:
@@ -98,7 +100,7 @@ class Cache:
             for line in file:
                 if line[:DIGEST] in samples and line.endswith(b"\n"):
                     found = _parsed(line)
-                    if found is not None and found[1].outcome not in TROUBLES:
+                    if found is not None and (self._failures or found[1].outcome not in TROUBLES):
                         self._found[found[0]] = found[1]
 
 

@@ -68,13 +68,19 @@ def read_scores(paths: Sequence[Path]) -> Scores:
         _join(table, {c["name"]: int(c["version"]) for c in mine}, joined, path)
     if not joined:
         raise _error("the scores hold no row without metadata")
-    digests = {_named(p, paths): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
+    read = [hashlib.sha256(p.read_bytes()).hexdigest() for p in paths]
+    digests = dict(zip(_named(paths), read, strict=True))
     return Scores(tuple(_row(r) for r in joined.values()), cards, digests)
 
 
-def _named(path: Path, paths: Sequence[Path]) -> str:
-    alone = sum(p.name == path.name for p in paths) == 1
-    return path.name if alone else path.resolve().as_posix()
+def _named(paths: Sequence[Path]) -> list[str]:
+    """Name each file, with its folder where two have the same name, and by its turn where that does not help."""
+    names: list[str] = []
+    for path in paths:
+        alone = sum(p.name == path.name for p in paths) == 1
+        name = path.name if alone else f"{path.resolve().parent.name}/{path.name}"
+        names.append(name if name not in names else f"{name} ({len(names) + 1})")
+    return names
 
 
 def _read(path: Path) -> tuple[list[dict[str, Any]], list[JSON]]:

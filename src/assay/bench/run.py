@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assay.bench.cache import TROUBLES, Cache, Key, Result
+from assay.bench.cache import Cache, Key, Result
 from assay.bench.cells import AS_IS, Hands, Row, Task, Want
 from assay.bench.manifest import Entry, Manifest
 from assay.bench.panel import Panel, reads_metadata
@@ -21,6 +21,7 @@ from assay.evidence.detector import Card
 from assay.media.views import AudioClip, Container, Image
 from assay.range import laundering
 from assay.settings import Limits
+from assay.types import Outcome
 
 READS = {"image": Image, "audio": AudioClip}
 STEP_FACTOR = 4.0  # times the screen's limit for one detector: here all cores are busy all the time
@@ -39,6 +40,8 @@ class Order:
         Also examine the files as they are with every detector.
     jobs
         Processes; 0: work in this one.
+    keep_failures
+        Take failures from the cache, too. Otherwise they are tried again: a disk may be back, a limit raised.
     """
 
     manifest: Manifest
@@ -49,6 +52,7 @@ class Order:
     with_metadata: bool = False
     seed: int = 0
     jobs: int = 1
+    keep_failures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,8 @@ def run(
     AssayError
         If the cache, the weights or the jail cannot be used. Trouble with a sample becomes rows that say so.
     """
-    cache = Cache(order.cache, {e.sha256 for e in order.manifest.entries})
+    samples = {e.sha256 for e in order.manifest.entries}
+    cache = Cache(order.cache, samples, failures=order.keep_failures)
     try:
         return _filled(order, cache, progress, stopped, hands)
     finally:
@@ -148,8 +153,8 @@ def _filled(
     missing = len({k for t in tasks for w in t.wants for k in w.keys.values()})
     progress(total - missing, total)
     for row in _computed(order, tasks, stopped, functools.partial(hands, order.panel, order.limits)):
-        if row.result.outcome in TROUBLES:
-            fresh[row.key] = row.result  # a busy machine, a lost disk, a limit: the next run tries again
+        if row.result.outcome is Outcome.TIMED_OUT:
+            fresh[row.key] = row.result  # perhaps the machine was busy: the next run tries again
         else:
             cache.add(row.key, row.result)
         done.computed += 1

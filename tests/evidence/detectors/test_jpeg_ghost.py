@@ -10,6 +10,7 @@ from PIL import ImageDraw
 
 from assay.evidence.detectors import jpeg_ghost
 from assay.evidence.detectors.jpeg_ghost import JpegGhost
+from assay.evidence.kernels import ghosts
 from assay.media import views
 from assay.media.coefficients import read_jpeg
 from assay.media.views import Image
@@ -104,13 +105,56 @@ def test_regions_and_heat_are_upright(orientation: int) -> None:
     assert (mask & expected).sum() > 0.95 * (mask | expected).sum()
 
 
-def test_a_grey_jpeg_is_examined() -> None:
-    forged, _ = spliced(75, 90)
-    buffer = io.BytesIO()
-    Pillow.fromarray(forged).convert("L").save(buffer, "JPEG", quality=85)
-    data = buffer.getvalue()
-    view = Image(coded=pixels_of(data), planes=read_jpeg(data, pixels=10**7).planes, media_type="image/jpeg")
-    assert f1(JpegGhost().examine(view), forged.shape) > 0.6
+def test_a_grey_jpeg_says_nothing_since_clipped_colours_cannot_be_told_there() -> None:
+    forged, clean = spliced(75, 90)
+    for pixels in (forged, clean):
+        buffer = io.BytesIO()
+        Pillow.fromarray(pixels).convert("L").save(buffer, "JPEG", quality=85)
+        data = buffer.getvalue()
+        view = Image(
+            coded=pixels_of(data), planes=read_jpeg(data, pixels=10**7).planes, media_type="image/jpeg"
+        )
+        found = JpegGhost().examine(view)
+        assert (found.outcome, found.reasons[0].code) == (Outcome.NOT_APPLICABLE, "no_colour")
+
+
+def faded(share: float) -> NDArray[np.uint8]:
+    """A picture with a part whose blue is clipped, saved at 75, of whose colour this share is left."""
+    rng = np.random.default_rng(3)
+    host = images.scene(512, 448, seed=41).astype(np.float64)
+    left, top, right, bottom = BOX
+    texture = np.kron(rng.normal(0, 18, (64, 64)), np.ones((2, 2))) + rng.normal(0, 6, (128, 128))
+    y = host[top:bottom, left:right].mean(axis=-1) * 0.4 + texture + 60
+    host[top:bottom, left:right] = np.stack([0.6 * y, y, 255 + rng.normal(0, 25, y.shape)], axis=-1)
+    once = saved(host.clip(0, 255).round().astype(np.uint8), 75)
+    luma = once @ np.array([0.299, 0.587, 0.114])
+    return (share * once + (1 - share) * luma[..., None]).round().clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.75, 0.5, 0.3, 0.0])
+def test_a_picture_whose_colours_were_faded_after_they_had_been_clipped_is_no_forgery(
+    share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = examined(faded(share), 92)
+    assert (found.score or 0.0) < 30
+    assert not found.regions
+    monkeypatch.setattr(jpeg_ghost, "FULL", -1.0)  # without looking at how saturated blocks are ...
+    monkeypatch.setattr(jpeg_ghost, "FADED", -1.0)
+    if share < 1:
+        assert (examined(faded(share), 92).score or 0.0) > 50  # ... the clipped part stands out
+
+
+def test_saturation_is_the_way_to_a_clipped_channel() -> None:
+    pixels = np.zeros((16, 24, 3), np.uint8)
+    pixels[:] = 128
+    pixels[:8, :8] = (128, 128, 255)  # blue is clipped
+    pixels[8:, 8:16] = (128, 128, 192)
+    found = ghosts.saturation(pixels, 2, 3)
+    assert found.dtype == np.float32
+    assert found[0, 0] == pytest.approx(1.0)
+    assert found[1, 1] == pytest.approx((192 - 135.3) / (255 - 135.3), abs=0.01)
+    assert found[0, 2] < 0.01
+    assert ghosts.saturation(pixels, 3, 3)[2].max() == 0.0  # beyond the picture
 
 
 def test_without_coefficients_it_is_not_applicable() -> None:

@@ -39,6 +39,10 @@ FREE = 10.0  # nats that such a step costs
 CARRIED = 0.2  # nats that each usable block must say on average for steps of their own: repeated shapes can feign less
 OUTSIDE = 0.75  # share of blocks that are expected to have the ghost, before looking
 GAINS = (0.5, 0.7, 1.0, 1.4, 2.0)
+FULL = 0.97  # saturation, 1: a channel is clipped. Where the most saturated blocks reach it, clipped ones are seen as such
+FADED = 0.2  # of the most saturated blocks: below it nothing tells where colours had been clipped
+MOST_SATURATED = 0.98  # quantile of blocks that stands for the picture's own limit
+NEAR = 0.85  # of that limit: what lies over it may have been clipped before the picture was faded
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Blocks:
     steps: tuple[int, ...]  # F, of the last save
     top: int  # of the window, in blocks
     left: int
+    limit: float  # saturation that its most saturated blocks reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Ghost:
 class JpegGhost:
     card: ClassVar[Card] = Card(
         name="jpeg_ghost",
-        version=4,
+        version=5,
         reads=Image,
         family="jpeg",
         claims=frozenset({Kind.SPLICE, Kind.INPAINTING, Kind.COPY_MOVE}),
@@ -82,6 +87,9 @@ class JpegGhost:
         if abs(rows * 8 - view.coded.shape[0]) > 16 or abs(columns * 8 - view.coded.shape[1]) > 16:
             return Finding.not_applicable("unusual_sampling", "Coefficients and pixels differ in size.")
         blocks = window_of(plane, view.coded)
+        if blocks.limit < FADED:
+            text = "Hardly any colour: where colours had been clipped looks like a part that lacks an earlier save's ghost."
+            return Finding.not_applicable("no_colour", text)
         if not blocks.usable.any():
             return Finding.not_applicable(
                 "no_texture", "The picture is flat or clipped: nothing to judge by."
@@ -99,9 +107,12 @@ def window_of(plane: JpegPlane, coded: NDArray[np.uint8]) -> Blocks:
     v, u = ghosts.FREQUENCIES.T
     magnitudes = np.abs(plane.coefficients[top : top + high, left : left + wide, v, u].astype(np.int64))
     clipped = doubles.clipped(pixels, high, wide) > 0
+    saturated = ghosts.saturation(pixels, high, wide)
+    limit = float(np.quantile(saturated, MOST_SATURATED))
+    clipped |= saturated > (NEAR * limit if limit < FULL else 1.0)
     usable = (magnitudes > 0) & (magnitudes <= ghosts.MOST) & ~clipped[..., None]
     strata = ghosts.classes(grid.luma(pixels), high, wide)
-    return Blocks(magnitudes, strata, usable, tuple(int(q) for q in plane.quantisation[v, u]), top, left)
+    return Blocks(magnitudes, strata, usable, tuple(int(q) for q in plane.quantisation[v, u]), top, left, limit)
 
 
 def found_ghost(blocks: Blocks) -> Ghost:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.evidence.kernels.doubles import BASIS
+from assay.media.compiled import compiled
 
 Array = NDArray[np.float64]
 MOST = 32  # greatest magnitude that is looked at, in quantisation steps
@@ -24,6 +25,7 @@ CLASSES = len(MIDDLES)
 SPREAD, SHAPE, FLOOR = 8.0, 10.0, 1.0
 ROUNDING = 0.4  # standard deviation that rounding to 8 bits between two saves leaves in a coefficient
 TRUST = 0.9  # share of coefficients that follow the model of two saves
+DARK = 8.0  # levels from black or white
 PRIOR = 20.0  # coefficients that the model's own law counts for, beside those that were seen
 # The first 35 frequencies after the mean, diagonal by diagonal: (vertical, horizontal).
 FREQUENCIES = np.array(sorted(((v, u) for v in range(8) for u in range(8)), key=sum)[1:36], np.int64)
@@ -128,3 +130,28 @@ def _normal(z: Array) -> Array:
     """Distribution function of the rounding noise, by the logistic approximation (within .01)."""
     curve: Array = 1 / (1 + np.exp(-1.702 * np.clip(z / ROUNDING, -30, 30)))
     return curve
+
+
+@compiled("float32[:, ::1](Array(uint8, 3, 'C', True), int64, int64)")
+def saturation(rgb: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.float32]:
+    """How far the most saturated 2 x 2 pixels of each block are from grey, of the way to a clipped channel: (rows, columns).
+
+    A filter that fades a picture hides where a channel was clipped, and there an earlier save's ghost is gone; but what was
+    clipped is still the most saturated. Within `DARK` levels of black and white rounding would feign saturation.
+    """
+    out = np.zeros((rows, columns), np.float32)
+    for y in range(min(rgb.shape[0] // 2, rows * 4)):
+        for x in range(min(rgb.shape[1] // 2, columns * 4)):
+            red, green, blue = 0.0, 0.0, 0.0
+            for v in range(2 * y, 2 * y + 2):
+                for u in range(2 * x, 2 * x + 2):
+                    red += rgb[v, u, 0] / 4
+                    green += rgb[v, u, 1] / 4
+                    blue += rgb[v, u, 2] / 4
+            luma = 0.299 * red + 0.587 * green + 0.114 * blue
+            over = (max(red, green, blue) - luma) / max(255 - luma, DARK)
+            under = (luma - min(red, green, blue)) / max(luma, DARK)
+            share = np.float32(max(over, under))
+            if share > out[y >> 2, x >> 2]:
+                out[y >> 2, x >> 2] = share
+    return out
