@@ -125,6 +125,10 @@ def test_crop_turn_and_tone_by_a_trusted_editor_keep_the_capture() -> None:
     ("action", "code"),
     [
         ({"action": "c2pa.placed"}, "credential_composite_declared"),
+        (
+            {"action": "c2pa.edited", "digitalSourceType": IPTC + "compositeCapture"},
+            "credential_composite_declared",
+        ),
         ({"action": "c2pa.edited"}, "credential_edit_declared"),
         ({"action": "com.maker.magic"}, "credential_edit_declared"),
         ({"action": "c2pa.edited", "digitalSourceType": IPTC + "compositeWithTrainedAlgorithmicMedia"}, "credential_generator_edit_declared"),

@@ -22,6 +22,7 @@ HARMLESS = frozenset(
         "adjustedColor", "transcoded", "repackaged", "converted", "published", "edited.metadata", "metadata",
     }
 )  # fmt: skip
+COMPOSED_OF_CAPTURES = "compositecapture"  # digital source type of parts that were all captured
 COMPOSING = {"placed": "another picture or part was placed in it", "drawing": "something was drawn or erased"}
 EDITS = COMPOSING | {
     "edited": "its content was edited",
@@ -64,7 +65,7 @@ class ContentCredentials:
 
     card: ClassVar[Card] = Card(
         name="content_credentials",
-        version=1,
+        version=2,
         reads=Container,
         family="credentials",
         claims=frozenset(
@@ -254,8 +255,8 @@ def _declared(store: Store) -> Iterator[Reason]:
     if touched and not made:
         yield Reason("credential_generator_edit_declared", f"Its content credential declares that a part of it was {_list(touched[:3])}.")  # fmt: skip
     actions = [a for m in chain for a in m.actions if a.name not in HARMLESS]
-    composed = [a for a in actions if a.name in COMPOSING]
-    edited = [a for a in actions if a.name not in COMPOSING]
+    composed = [a for a in actions if a.name in COMPOSING or a.source == COMPOSED_OF_CAPTURES]
+    edited = [a for a in actions if a not in composed]
     by = f" ({clip(chain[0].agent)})" if chain and chain[0].agent else ""
     if composed:
         yield Reason(

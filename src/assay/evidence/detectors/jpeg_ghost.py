@@ -112,7 +112,9 @@ def window_of(plane: JpegPlane, coded: NDArray[np.uint8]) -> Blocks:
     clipped |= saturated > (NEAR * limit if limit < FULL else 1.0)
     usable = (magnitudes > 0) & (magnitudes <= ghosts.MOST) & ~clipped[..., None]
     strata = ghosts.classes(grid.luma(pixels), high, wide)
-    return Blocks(magnitudes, strata, usable, tuple(int(q) for q in plane.quantisation[v, u]), top, left, limit)
+    return Blocks(
+        magnitudes, strata, usable, tuple(int(q) for q in plane.quantisation[v, u]), top, left, limit
+    )
 
 
 def found_ghost(blocks: Blocks) -> Ghost:

@@ -152,6 +152,5 @@ def saturation(rgb: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.fl
             over = (max(red, green, blue) - luma) / max(255 - luma, DARK)
             under = (luma - min(red, green, blue)) / max(luma, DARK)
             share = np.float32(max(over, under))
-            if share > out[y >> 2, x >> 2]:
-                out[y >> 2, x >> 2] = share
+            out[y >> 2, x >> 2] = max(out[y >> 2, x >> 2], share)
     return out
