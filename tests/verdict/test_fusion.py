@@ -30,6 +30,24 @@ def judge(known, settings, context):
     return call
 
 
+def test_of_the_kinds_that_leave_a_trace_those_are_named_for_which_all_detectors_speak(judge, said, known):
+    """A ghost that is missing is left by three kinds; a copy that was found, or was not, tells them apart."""
+    local = frozenset({Kind.SPLICE, Kind.INPAINTING, Kind.COPY_MOVE})
+    claims = {"jpeg_grid": local, "learned_image": frozenset({Kind.COPY_MOVE})}
+    maps = {n: dataclasses.replace(m, claims=claims.get(n, m.claims)) for n, m in known.maps.items()}
+    context = Context(media_family="image", size_px=(800, 600), claims=claims)
+
+    def kinds(copies):
+        findings = [said("jpeg_grid", score=10.0), said("learned_image", score=copies)]
+        verdict = judge(*findings, context=context, calibration=dataclasses.replace(known, maps=maps))
+        assert verdict.label is Label.FAKE
+        return verdict.kinds
+
+    assert kinds(3.0) == (Kind.COPY_MOVE,)
+    assert set(kinds(0.0)) == local
+    assert set(kinds(-3.0)) == {Kind.SPLICE, Kind.INPAINTING}
+
+
 def test_nothing_at_all_is_not_covered(judge):
     v = judge()
     assert (v.label, v.why, v.llr, v.probability, v.threshold) == (

@@ -12,6 +12,7 @@ import bisect
 import functools
 import hashlib
 import json
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -200,8 +201,14 @@ def panel_llr(llrs: Mapping[str, float], media_family: str, calibration: Calibra
 def panel_conflict(llrs: Mapping[str, float], media_family: str, calibration: Calibration) -> float:
     """How strongly do families contradict each other about the same kind of fake? In nats, of the weaker side."""
     kinds = by_kind(*_spread_out(llrs, media_family, calibration))
-    sides = [(sums.clip(min=0).sum(), (-sums).clip(min=0).sum()) for _, sums in kinds]
+    sides = [(sums.clip(min=0).sum(), (-sums).clip(min=0).sum()) for _, _, sums in kinds]
     return max((float(min(side)) for side in sides), default=0.0)
+
+
+def panel_kinds(llrs: Mapping[str, float], media_family: str, calibration: Calibration) -> dict[Kind, float]:
+    """How much speaks for each kind that was looked for, its share included? In nats, of use beside each other."""
+    kinds = by_kind(*_spread_out(llrs, media_family, calibration))
+    return {kind: math.log(share) + float(sums.sum()) for kind, share, sums in kinds if kind and share > 0}
 
 
 def _spread_out(

@@ -22,6 +22,7 @@ from assay.verdict.calibration import Calibration, Context
 
 DECISIVE = 4.6  # nats, 100 to 1: what decisive evidence must come to, for fake and for bona fide
 CONFLICT = 2.3  # nats, 10 to 1: two sides at least this strong conflict
+CLEARLY = 2.3  # nats, 10 to 1: a kind that lags so far behind another is not named
 LOCAL = frozenset({Kind.INPAINTING, Kind.SPLICE, Kind.COPY_MOVE})  # of a part
 TROUBLE = (Outcome.FAILED, Outcome.TIMED_OUT)
 
@@ -59,7 +60,7 @@ def fuse(
     probability = posterior(balance.llr, settings.prior)
     steady = stability.measure(balance, findings, rescored, context, settings, known)
     label, why, limit = _decide(balance, probability, findings, steady)
-    kinds = _kinds(balance, label, context)
+    kinds = _kinds(balance, label, context, known)
     panel = [w.detector for w in balance.weighed if w.score is not None]
     group, void = known.group(context, panel), coverage.void_maps(findings, context, known)
     verdict = Verdict(
@@ -125,8 +126,10 @@ def _why(balance: Balance, findings: Sequence[Evidence], *, flips: bool) -> Why:
     )
 
 
-def _kinds(balance: Balance, label: Label, context: Context) -> tuple[Kind, ...]:
+def _kinds(balance: Balance, label: Label, context: Context, known: Calibration) -> tuple[Kind, ...]:
     """Collect what was done, from the evidence that carried the verdict; of other verdicts, what the medium states.
+
+    A trace that several kinds leave names them all, but for those for which all detectors together say `CLEARLY` less.
 
     A picture in which some part was found to differ is not said to be made entirely by a machine, unless it declares so:
     scores of the whole rise with such a part, too.
@@ -147,7 +150,15 @@ def _kinds(balance: Balance, label: Label, context: Context) -> tuple[Kind, ...]
         stated |= by_table
     if scored & LOCAL:
         scored.discard(Kind.FULL_SYNTHESIS)
-    return tuple(k for k in Kind if k in stated | scored)
+    likely = _likely(scored, balance, context, known)
+    return tuple(k for k in Kind if k in stated | likely)
+
+
+def _likely(scored: set[Kind], balance: Balance, context: Context, known: Calibration) -> set[Kind]:
+    said = {one.detector: one.score for one in balance.weighed if one.score is not None}
+    told = tables.panel_kinds(said, context.media_family, known) if scored else {}
+    most = max((told[k] for k in scored if k in told), default=0.0)
+    return {k for k in scored if told.get(k, most) >= most - CLEARLY}
 
 
 def _disclosed(balance: Balance, label: Label, findings: Sequence[Evidence]) -> bool | None:

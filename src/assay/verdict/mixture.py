@@ -50,8 +50,8 @@ def mixed(
     fused : ndarray of float64, shape (R,)
         Nats. It rises with every detector.
     """
-    hypotheses = [h for h in by_kind(llrs, families, claims, caps, shares) if h[0] > 0]
-    terms = [math.log(share) + sums.sum(axis=1) for share, sums in hypotheses]
+    hypotheses = by_kind(llrs, families, claims, caps, shares)
+    terms = [math.log(share) + sums.sum(axis=1) for _, share, sums in hypotheses if share > 0]
     fused: NDArray[np.float64] = np.logaddexp.reduce(np.stack(terms), axis=0)
     return fused
 
@@ -62,8 +62,8 @@ def by_kind(
     claims: Sequence[Collection[Kind]],
     caps: Mapping[str, float],
     shares: Shares,
-) -> list[tuple[float, NDArray[np.float64]]]:
-    """Give, for every kind that is claimed and for what leaves no trace, its share and what each family says of it.
+) -> list[tuple[Kind | None, float, NDArray[np.float64]]]:
+    """Give every kind that is claimed (None: what leaves no trace), its share and what each family says of it.
 
     Arguments as of `mixed`; what families say has shape (R, F), nats, cut to caps.
     """
@@ -71,7 +71,7 @@ def by_kind(
     total = math.fsum(looked_for.values())
     kinds: list[tuple[float, Kind | None]] = [(UNTRACED if total else 1.0, None)]
     kinds += [((1 - UNTRACED) * share / total, k) for k, share in looked_for.items()]
-    return [(share, _of_kind(llrs, families, claims, caps, kind)) for share, kind in kinds]
+    return [(kind, share, _of_kind(llrs, families, claims, caps, kind)) for share, kind in kinds]
 
 
 def _of_kind(
