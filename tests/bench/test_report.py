@@ -75,7 +75,7 @@ def test_a_panel_of_metadata_alone_is_worth_a_coin_without_them_and_the_second_c
     assert "marks" not in small.summary.removed
     assert small.summary.kept["marks"].auc.value == 1.0
     text = "\n".join(page(small))
-    assert "reads metadata: switched off" in text
+    assert "reads metadata or marks: switched off" in text
     assert "With metadata: AUC" in text
 
 

@@ -155,9 +155,9 @@ def test_where_one_failed_and_the_other_is_void_both_are_told(tell, said, broke)
 def test_where_nobody_calibrated_spoke_no_sources_are_asked_for(tell, said):
     end = ": only a declared or known fake would have been called one. How many"
     text = tell(said("my_detector", score=3.0))
-    assert f"{UNCOVERED}no detector spoke on it that is calibrated for such pictures{end}" in text
+    assert f"{UNCOVERED}no detector that is calibrated for such pictures spoke{end}" in text
     text = tell(said("learned_image", score=3.0), context=Context(media_family="video", size_px=(800, 600)))
-    assert f"for videos, since no detector spoke on it that is calibrated for such videos{end}" in text
+    assert f"for videos, since no detector that is calibrated for such videos spoke{end}" in text
     assert "void" not in text
 
 

@@ -153,7 +153,7 @@ def _figure_row(name: str, told: Told) -> str:
     f = told.summary.removed.get(name)
     cells = [f'<th scope="row">{html.escape(name)}</th>']
     if f is None:
-        off = "reads metadata: switched off" if name in told.switched_off else "no row"
+        off = "reads metadata or marks: switched off" if name in told.switched_off else "no row"
         cells.append(f'<td class="soft" colspan="{len(HEAD)}">{off}</td>')
     else:
         cells += [

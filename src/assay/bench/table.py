@@ -121,7 +121,8 @@ def _row(name: str, f: Figures | None, told: Told) -> tuple[str, ...]:
         why = "switched off" if name in told.switched_off else "no row"
         return (name, why, *[""] * 7)
     figures = (f.auc, f.eer, f.tpr, f.false_alarms, f.cllr, f.ece, f.decided)
-    of = f"{f.heard[0]}+{f.heard[1]} of {f.n[0]}+{f.n[1]} ({f.sources[0]}+{f.sources[1]})"
+    scored = "" if f.heard == f.n else f"{f.heard[0]}+{f.heard[1]} of "
+    of = f"{scored}{f.n[0]}+{f.n[1]} ({f.sources[0]}+{f.sources[1]})"
     return (name, *(interval_text(e) for e in figures), of)
 
 

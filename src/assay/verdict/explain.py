@@ -215,7 +215,7 @@ def _uncovered(lack: Lack | None, context: Context, settings: Settings) -> str:
     need = sources_needed(settings.false_alarm_budget)
     if lack.sources is None:
         noun = NOUNS.get(context.media_family, "media")
-        causes.append(f"no detector spoke on it that is calibrated for such {noun}")
+        causes.append(f"no detector that is calibrated for such {noun} spoke")
     elif lack.sources < need:
         budget = _percent(settings.false_alarm_budget)
         causes.append(
