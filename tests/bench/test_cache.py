@@ -29,6 +29,14 @@ def test_failures_of_older_runs_are_not_found(tmp_path):
     assert Cache(tmp_path, {SAMPLE}, failures=True).find(KEY) is not None
 
 
+def test_a_result_wins_over_a_failure_whichever_file_is_read_last(tmp_path):
+    for name, result in (("1", RESULT), ("9", Result(Outcome.FAILED, None, ()))):
+        kept(tmp_path / name, result=result)
+        (file,) = (tmp_path / name).iterdir()
+        file.rename(tmp_path / f"{name}.scores")
+    assert Cache(tmp_path, {SAMPLE}, failures=True).find(KEY) == RESULT
+
+
 def test_only_samples_that_are_asked_for_are_read(tmp_path):
     kept(tmp_path)
     kept(tmp_path, Key(OTHER, "as_is", "brightness/1"))

@@ -139,7 +139,7 @@ def test_one_class_gives_false_alarms_and_no_auc(tmp_path):
     f = single.summary.removed["brightness"]
     assert not f.auc.known
     assert not f.cllr.known
-    assert single.summary.removed["panel"].false_alarms.high > 0.5  # three sources promise little
+    assert single.summary.removed["panel"].decided.n == 0  # nothing here is calibrated
     text = "\n".join(lines(single))
     assert "need both classes" in text
     assert "One class alone" in "\n".join(page(single))
@@ -150,7 +150,10 @@ def test_a_detector_without_a_map_calls_nothing_fake_and_nothing_honest(small):
     f = small.summary.removed["brightness"]
     assert f.auc.known
     assert not any(e.known for e in (f.false_alarms, f.found, f.decided))
-    assert small.summary.removed["panel"].false_alarms.known
+    panel = small.summary.removed["panel"]
+    assert panel.auc.known
+    assert not any(e.known for e in (panel.false_alarms, panel.found, panel.decided, panel.cllr))
+    assert "<h1>Panel AUC .50, nothing calibrated</h1>" in "\n".join(page(small))
 
 
 def test_n_says_on_how_many_a_detector_spoke(tmp_path):

@@ -41,6 +41,18 @@ def test_a_person_s_folder_of_the_same_names_is_none(tmp_path, content) -> None:
     assert not own.is_part(tmp_path / "media")
 
 
+def test_foreign_files_among_recipes_neither_crash_nor_hide_a_corpus(tmp_path) -> None:
+    recipes = tmp_path / "recipes"
+    recipes.mkdir()
+    (recipes / "deep.json").write_text("[" * 200_000)
+    (recipes / "pipe.json").mkdir()
+    for k in range(own.TRIED):
+        (recipes / f"{k}.txt").write_text("{}")
+    assert not own.is_corpus(tmp_path)
+    (recipes / "own.json").write_text(json.dumps({"schema": own.SCHEMA}))
+    assert own.is_corpus(tmp_path)
+
+
 @pytest.mark.parametrize(("encode", "media_type"), [(images.jpeg, "image/jpeg"), (images.png, "image/png"), (images.webp, "image/webp")])  # fmt: skip
 def test_a_picture_is_told_by_its_credential(tmp_path, encode, media_type) -> None:
     plain = encode(images.noise(400, 400))

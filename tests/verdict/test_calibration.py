@@ -137,12 +137,12 @@ def test_what_a_decoder_leaves_makes_no_fake_beside_any_other_detector_that_is_s
         assert panel_llr({"decoder_residual": 100.0, other: 0.0}, "image", calibration) < FLOOR, other
 
 
-def test_a_decoder_is_never_looked_for_alone():
-    for name, pool in shipped().pools.items():
-        spoke = pool.bona_fide.llrs != UNSPOKEN
-        if "decoder_residual" in pool.detectors:
-            alone = spoke[:, pool.detectors.index("decoder_residual")] & (spoke.sum(axis=1) == 1)
-            assert not alone.any(), name
+def test_a_decoder_alone_has_no_threshold():
+    calibration = shipped()
+    for quality in (None, 60, 90):
+        context = Context(media_family="image", size_px=(900, 700), quality=quality)
+        assert calibration.group(context, ["decoder_residual"]) is None
+        assert calibration.group(context, ["decoder_residual", "copy_move"]) is not None
 
 
 def test_the_shipped_calibration_reads_and_keeps_its_bounds():

@@ -80,15 +80,26 @@ def test_a_trace_that_weighs_too_little_is_named_with_what_came_of_it(tell, said
     text = tell(said("jpeg_grid", "grid_foreign_region", score=3.0))
     assert text.startswith(
         "A region lies on another JPEG grid than the rest: pasted, or moved within the picture. "
-        "That weighs too little beside what else was looked at. No other sign of manipulation found. "
+        "That weighs too little to call it manipulated. No other sign of manipulation found. "
     ), text
 
 
-def test_evidence_that_no_reason_carries_says_that_it_is_a_sum(tell, said):
-    text = tell(said("jpeg_grid", score=4.5))
-    assert (
-        "too little to call it a fake. No single trace stands out: several weak ones add up. Probab" in text
+def test_all_traces_are_named_before_it_is_said_that_there_is_no_other(tell, said):
+    text = tell(
+        said("decoder_residual", "decoder_traces", score=3.0),
+        said("jpeg_grid", "grid_foreign_region", score=2.5),
+        said("learned_image", "learned_synthetic_like", score=0.3),
     )
+    first, last = text.index("as enhancers of pictures leave it. "), text.index("No other sign")
+    assert first < text.index("A region lies on another JPEG grid") < last
+    assert first < text.index("It resembles pictures that generators") < last
+
+
+def test_evidence_that_no_reason_carries_says_that_it_is_a_sum_where_it_is_one(tell, said):
+    words = "No single trace stands out: several weak ones add up."
+    sum_of_two = tell(said("jpeg_grid", score=3.5), said("learned_image", score=0.4))
+    assert f"too little to call it a fake. {words} Probab" in sum_of_two
+    assert words not in tell(said("jpeg_grid", score=4.5))
 
 
 def test_finding_nothing_uncovered_says_what_was_not_asked(tell, said):

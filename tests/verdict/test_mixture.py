@@ -59,6 +59,9 @@ def test_a_detector_of_no_named_kind_speaks_of_all():
 
 def test_a_kind_without_a_share_weighs_nothing():
     assert fused(4.0, claims=({Kind.RETOUCH},)) == pytest.approx(0.0)
+    none = {**SHARES, Kind.SPLICE: 0.0}
+    said = mixed(np.array([[4.0]]), ("jpeg",), ({Kind.SPLICE},), CAPS, none)
+    assert said[0] == pytest.approx(0.0)
 
 
 nats = st.floats(-20, 20)

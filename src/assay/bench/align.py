@@ -119,7 +119,12 @@ def _aligned(manifest: Manifest, out: Path, seed: int, hands: Hands) -> Path:
             left_out.append(f"{entry.name}: its shorter side of {native} pixels is too small")
             continue
         side = _drawn(entry, seed, low, min(high, SHRINK * native))
-        rows.append(_written(entry, hands.open(Task(entry, seed, ())), side, out))
+        try:
+            source = hands.open(Task(entry, seed, ()))
+        except SampleError as e:  # it was read a moment ago: a busy machine
+            left_out.append(f"{entry.name}: {e.message}")
+            continue
+        rows.append(_written(entry, source, side, out))
     with _writing(out):
         manifests.write(out / "manifest.csv", rows)
         if left_out:

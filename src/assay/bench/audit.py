@@ -141,7 +141,7 @@ def _manifest_of(path: Path) -> Path:
 
     told = told_of(path)
     named = Path(str(told.get("manifest_path", "")))
-    tried = [named, path.parent / named, path.parent / named.name]
+    tried = [path.parent / named, named, path.parent / named.name]
     for place in tried:
         if os.path.isfile(place):  # false, too, of a name that cannot be one
             if read(place).digest != told.get("manifest"):

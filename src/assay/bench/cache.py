@@ -2,8 +2,8 @@
 
 Each process appends whole lines to a file of its own, one write a line, so that a kill at any moment leaves at most one
 torn last line, which is passed over. A line is the sample's digest, a blank, and JSON; readers take only lines of samples
-that they ask for. A newer line of the same key wins. Nothing is ever changed in place. Failures are
-found by who asks for them alone: what caused them may be gone.
+that they ask for. Nothing is ever changed in place: a result wins over a failure of the same key, whenever either was
+written, and failures are found by who asks for them alone: what caused them may be gone.
 """
 
 from __future__ import annotations
@@ -100,8 +100,13 @@ class Cache:
             for line in file:
                 if line[:DIGEST] in samples and line.endswith(b"\n"):
                     found = _parsed(line)
-                    if found is not None and (self._failures or found[1].outcome not in TROUBLES):
-                        self._found[found[0]] = found[1]
+                    if found is not None:
+                        self._take(*found)
+
+    def _take(self, key: Key, result: Result) -> None:
+        """Enter a result; a failure counts only where it was asked for and nothing better is known."""
+        if result.outcome not in TROUBLES or (self._failures and key not in self._found):
+            self._found[key] = result
 
 
 def _parsed(line: bytes) -> tuple[Key, Result] | None:

@@ -10,7 +10,7 @@ from assay.bench.run import Scored
 from assay.evidence.detector import Card
 from assay.settings import Settings
 from assay.types import Evidence, Finding, Label, Outcome, Reason, Verdict
-from assay.verdict.calibration import Calibration, Context
+from assay.verdict.calibration import Calibration, Context, panel_llr
 from assay.verdict.fusion import fuse
 
 PANEL = "panel"  # stands for all detectors together in tables and reports
@@ -97,7 +97,8 @@ def alone(row: Scored, calibration: Calibration, budget: float) -> tuple[float |
     if llr is None:
         return None, False
     threshold = calibration.threshold(context, [row.detector], budget)
-    return llr, threshold is not None and llr >= threshold.value
+    said = panel_llr({row.detector: llr}, context.media_family, calibration)
+    return llr, threshold is not None and said >= threshold.value
 
 
 def spoke(row: Scored) -> bool:

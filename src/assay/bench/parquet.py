@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,16 +39,17 @@ def need_pyarrow() -> Any:
     return pa
 
 
-def about(order: Order, calibration: str) -> JSON:
-    """What a figure has to be reproduced with."""
+def about(order: Order, calibration: str, out: Path | None = None) -> JSON:
+    """What a figure has to be reproduced with; the manifest as it is reached from `out`, the folder of the scores."""
     manifest = order.manifest
+    path = manifest.path if out is None else os.path.relpath(manifest.path.resolve(), out.resolve())
     return {
         "assay": __version__,
         "detectors": [plain_card(c) for c in order.panel.cards],
         "laundering_version": laundering.VERSION,
         "launderings": list(order.launderings),
         "manifest": manifest.digest,
-        "manifest_path": str(manifest.path.resolve()),  # so that the audit finds it from wherever it is asked
+        "manifest_path": str(path),  # so that the audit finds it from wherever it is asked
         "calibration": calibration,
         "seed": order.seed,
     }

@@ -97,6 +97,12 @@ def _headline(told: Told) -> str:
     panel = told.summary.removed.get(PANEL)
     if panel is None:
         return "Nothing could be scored"
+    if not (panel.false_alarms.known or panel.found.known):
+        return (
+            f"Panel AUC {short(panel.auc.value)}, nothing calibrated"
+            if panel.auc.known
+            else "Nothing calibrated"
+        )
     if panel.auc.known:
         return f"Panel AUC {short(panel.auc.value)}, {_percent(panel.false_alarms.value)} false alarms"
     if panel.n[0]:

@@ -93,12 +93,13 @@ def lines_of(
 
 def _panel_line(f: Fused) -> Line:
     decided = f.verdict.label is not Label.INCONCLUSIVE
+    weighed = f.verdict.threshold is not None or f.verdict.llr != 0 or decided
     return Line(
         f.entry,
         f.laundering,
         size_name(f.width, f.height),
         f.verdict.llr,
-        f.verdict.llr,
+        f.verdict.llr if weighed else math.nan,
         f.fake,
         decided,
         math.nan,

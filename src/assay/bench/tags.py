@@ -56,7 +56,9 @@ def kept(metadata: Mapping[str, str]) -> dict[str, str]:
 def _shortened(value: str) -> str:
     if len(value) <= LONGEST:
         return value
-    return f"{value[: LONGEST - 13]}…{hashlib.sha256(value.encode()).hexdigest()[:12]}"
+    return (
+        f"{value[: LONGEST - 13]}…{hashlib.sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+    )
 
 
 def readings(value: str) -> Iterator[tuple[str, str]]:
@@ -98,6 +100,8 @@ def marks(told: Sequence[Mapping[str, str]], sources: Sequence[str]) -> tuple[Ma
         for reading, own in _values(key, rows[key], told, sources):
             named.append((key, f"{key} {reading}"))
             holding.append(own)
+        if len(named) >= MOST_OF_VALUES:
+            break
     size = len(told)
     values = _marks(named[:MOST_OF_VALUES], holding[:MOST_OF_VALUES], size)
     return _marks([(key, key) for key in common], [rows[key] for key in common], size), values

@@ -132,7 +132,7 @@ def _told(order: Order, done: Done, settings: Settings, out: Path, *, as_json: b
 
     calibration = shipped(settings.reasons, settings.paths.calibration)
     verdicts = list(fused(done.rows, order.panel.cards, settings, calibration))
-    about = parquet.about(order, calibration.version)
+    about = parquet.about(order, calibration.version, out)
     parquet.write_scores(out / parquet.SCORES, done.rows, about)
     parquet.write_verdicts(out / parquet.VERDICTS, verdicts, about)
     summary = summarise(done.rows, verdicts, calibration, settings.false_alarm_budget)

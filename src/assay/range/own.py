@@ -15,6 +15,7 @@ SCHEMA = "assay/recipe-file/1"
 NAMED = "assay.recipe"  # the credential's parameter that holds a recipe's id
 PARTS = ("media", "masks", "recipes")  # folders of a corpus
 TRIED = 20  # files of a folder of recipes: another's may be large
+LONGEST = 1 << 20  # bytes of a recipe
 EDGE = 1 << 16  # bytes: a credential stands at the beginning of JPEG and PNG, at the end of WebP
 
 
@@ -22,7 +23,8 @@ def is_corpus(folder: Path) -> bool:
     """Tell whether a folder holds a recipe of the range; a manifest alone may be a person's own."""
     try:
         with os.scandir(folder / "recipes") as entries:
-            return any(_is_recipe(Path(e.path)) for e in islice(entries, TRIED) if e.name.endswith(".json"))
+            named = (Path(e.path) for e in entries if e.name.endswith(".json") and e.is_file())
+            return any(_is_recipe(path) for path in islice(named, TRIED))
     except OSError:
         return False
 
@@ -46,7 +48,8 @@ def is_marked(path: Path) -> bool:
 
 def _is_recipe(path: Path) -> bool:
     try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        with path.open("rb") as file:
+            document = json.loads(file.read(LONGEST))
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(document, dict) and document.get("schema") == SCHEMA

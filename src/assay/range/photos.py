@@ -110,11 +110,7 @@ def _candidates(folder: Path, out: Path | None, left_out: list[str]) -> Iterator
     def kept(place: str, name: str) -> bool:
         path = os.path.join(place, name)
         # The folder itself may be a corpus: photos beside its parts are a person's.
-        part = (
-            name in PARTS
-            and place == str(folder)
-            and (os.path.realpath(place) == growing or is_corpus(folder))
-        )
+        part = name in PARTS and place == str(folder) and is_corpus(folder)
         if part or os.path.realpath(path) == growing or is_corpus(Path(path)):
             left_out.append(os.path.relpath(path, folder))
             return False

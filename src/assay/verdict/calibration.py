@@ -12,7 +12,6 @@ import bisect
 import functools
 import hashlib
 import json
-import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -131,6 +130,9 @@ class Calibration:
     pools: Mapping[str, Pool]  # pool_name(...)
     by_score: frozenset[str]  # detectors whose reasons weigh nothing of themselves
     by_ratio: frozenset[str] = frozenset()  # detectors whose score is a likelihood ratio in nats
+    never_alone: frozenset[str] = (
+        frozenset()
+    )  # families whose traces are no manipulation of what a medium shows
 
     def cap(self, family: str) -> float:
         return self.caps.get(family, self.caps[FALLBACK])
@@ -168,11 +170,15 @@ class Calibration:
 
     def group(self, context: Context, panel: Iterable[str]) -> Group | None:
         """Find the calibration sources that are like this sample, seen by the same detectors."""
-        pool = self.pools.get(pool_name(context.media_family, context.size_bin))
-        if pool is None:
+        pool, panel = self.pools.get(pool_name(context.media_family, context.size_bin)), sorted(panel)
+        if pool is None or all(self._family(name) in self.never_alone for name in panel):
             return None
         caps = {family: self.cap(family) for family in pool.families}
-        return pool.group(sorted(panel), context.quality or 0, caps, self.shares[context.media_family])
+        return pool.group(panel, context.quality or 0, caps, self.shares[context.media_family])
+
+    def _family(self, detector: str) -> str:
+        known = self.maps.get(detector)
+        return known.family if known else ""
 
     def threshold(self, context: Context, panel: Iterable[str], budget: float) -> Threshold | None:
         """Set the group's threshold at the false-alarm budget; None where its sources are too few."""
@@ -206,9 +212,9 @@ def panel_conflict(llrs: Mapping[str, float], media_family: str, calibration: Ca
 
 
 def panel_kinds(llrs: Mapping[str, float], media_family: str, calibration: Calibration) -> dict[Kind, float]:
-    """How much speaks for each kind that was looked for, its share included? In nats, of use beside each other."""
+    """How much do all detectors together say for each kind that was looked for? In nats."""
     kinds = by_kind(*_spread_out(llrs, media_family, calibration))
-    return {kind: math.log(share) + float(sums.sum()) for kind, share, sums in kinds if kind and share > 0}
+    return {kind: float(sums.sum()) for kind, _, sums in kinds if kind}
 
 
 def _spread_out(
@@ -273,6 +279,7 @@ def read(reasons: JSON, fitted: JSON, overrides: Mapping[str, float]) -> Calibra
         pools={name: read_pool(row, fitted["detectors"]) for name, row in fitted["pools"].items()},
         by_score=frozenset(reasons["by_score"]),
         by_ratio=frozenset(reasons.get("by_ratio", ())),
+        never_alone=frozenset(reasons.get("never_alone", ())),
     )
 
 

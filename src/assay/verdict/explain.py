@@ -114,13 +114,18 @@ def _either(claims: Sequence[str]) -> str:
 
 def _strongest(told: Told, verdict: Verdict, sign: int) -> str:
     """Give the table's words for the reason that weighs most on one side, be it by the table or by a score."""
+    return next(iter(_traces(told, verdict, sign)), "")
+
+
+def _traces(told: Told, verdict: Verdict, sign: int) -> list[str]:
+    """Give the table's words for all reasons that weigh on one side, that which weighs most first."""
     weighing = [(sign * w.llr, w.text) for _, w in told if sign * w.llr > 0 and w.text]
     if sign > 0:
         # A score's reasons weigh nothing of themselves; one without kinds says that nothing was seen.
         texts = {r.code: w.text for r, w in told if w.kinds and w.llr == 0}
         scored = [(e.llr or 0.0, r.code) for e in verdict.evidence for r in e.finding.reasons]
         weighing += [(llr, texts[code]) for llr, code in scored if llr > 0 and code in texts]
-    return max(weighing)[1] if weighing else ""
+    return list(dict.fromkeys(text for _, text in sorted(weighing, reverse=True)))
 
 
 def _odds(verdict: Verdict) -> str:
@@ -162,17 +167,17 @@ def _inconclusive(verdict: Verdict, told: Told, lack: Lack | None, uncovered: st
     if verdict.why is Why.TOO_LITTLE or (found and verdict.why is Why.NOT_COVERED):
         opening = f"{strength(verdict.llr).capitalize()} evidence, too little to call it a fake."
         rest = reason if reason != stated else ""
-        return [stated, opening, rest or ("" if stated else SEVERAL), _odds(verdict), uncovered]
-    if stated:
-        return [stated, "No other sign of manipulation found.", uncovered]
-    if reason:
-        return [
-            reason,
-            "That weighs too little beside what else was looked at.",
-            "No other sign of manipulation found.",
-            uncovered,
-        ]
-    return ["No sign of manipulation found.", uncovered]
+        several = SEVERAL if not stated and _speaking(verdict) > 1 else ""
+        return [stated, opening, rest or several, _odds(verdict), uncovered]
+    traces = [text for text in _traces(told, verdict, 1) if text != stated]
+    weak = "That weighs too little to call it manipulated." if traces else ""
+    opening = "No other sign of manipulation found." if stated or traces else "No sign of manipulation found."
+    return [stated, *traces, weak, opening, uncovered]
+
+
+def _speaking(verdict: Verdict) -> int:
+    """Count the detectors that speak for a fake."""
+    return len({e.detector for e in verdict.evidence if (e.llr or 0.0) > 0})
 
 
 def _unstable(verdict: Verdict) -> str:

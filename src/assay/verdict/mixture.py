@@ -51,7 +51,7 @@ def mixed(
         Nats. It rises with every detector.
     """
     hypotheses = by_kind(llrs, families, claims, caps, shares)
-    terms = [math.log(share) + sums.sum(axis=1) for _, share, sums in hypotheses if share > 0]
+    terms = [math.log(share) + sums.sum(axis=1) for _, share, sums in hypotheses]
     fused: NDArray[np.float64] = np.logaddexp.reduce(np.stack(terms), axis=0)
     return fused
 
@@ -67,7 +67,7 @@ def by_kind(
 
     Arguments as of `mixed`; what families say has shape (R, F), nats, cut to caps.
     """
-    looked_for = {k: share for k, share in shares.items() if any(k in own for own in claims)}
+    looked_for = {k: share for k, share in shares.items() if share > 0 and any(k in own for own in claims)}
     total = math.fsum(looked_for.values())
     kinds: list[tuple[float, Kind | None]] = [(UNTRACED if total else 1.0, None)]
     kinds += [((1 - UNTRACED) * share / total, k) for k, share in looked_for.items()]
