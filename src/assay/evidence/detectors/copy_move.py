@@ -166,7 +166,7 @@ def _reason(found: list[Match]) -> Reason:
     scale = math.sqrt(abs(float(np.linalg.det(pair))))
     share = 100 * min(float(found[0].first.mean()), float(found[0].second.mean()))
     text = (
-        f"Two places agree in their fine detail, as only a copy does: {share:.1f} % of the picture each, "
+        f"Two places agree in their fine detail, as a copy and its origin do: {share:.1f} % of the picture each, "
         f"turned by {abs(turn):.0f} degrees, scaled by {max(scale, 1 / scale):.2f}."
     )
     return Reason("copy_found", text)
