@@ -10,7 +10,8 @@ tools/calibration/media.toml, more.toml and stock.toml name, CACHE holds what to
 WORK, so that a second run goes on where the first ended. With --budget-minutes it stops taking up samples after that
 time; the page names how many there were. With --corpora it makes these alone and leaves the others as they are.
 
-`check` makes every table again, byte for byte, and scores a seeded 3 % of the pictures that are here anew.
+`check` makes every table again, byte for byte, and scores samples of the pictures that are here anew, as many as 3 % of the
+board if there are so many.
 """
 
 from __future__ import annotations
@@ -361,7 +362,7 @@ def check(asked: argparse.Namespace) -> int:
 
 
 def rescored(asked: argparse.Namespace) -> int:
-    """Score a seeded part of the pictures that are here anew."""
+    """Score as many samples anew as are a seeded 3 % of the board, of pictures that are here."""
     from pyarrow import parquet as pq
 
     path = SCORES / "pictures.parquet"
@@ -378,12 +379,14 @@ def rescored(asked: argparse.Namespace) -> int:
     roots |= {k: v for k, v in (("shared", asked.media), ("more", asked.more)) if v}
     here = board_media.listed(roots)
     lot = sorted(here, key=lambda f: hashlib.sha256(f"check/{f.name}".encode()).hexdigest())
-    chosen = lot[: max(FEWEST, round(CHECKED * len(lot)))]
+    wanted = max(FEWEST, round(CHECKED * board_samples()))
+    chosen = lot[:wanted]
     corpus = manifest.read(board_media.pictures(chosen, asked.work / "check", seed)) if chosen else None
     known = {s for s, _, _ in stored}
-    entries = tuple(e for e in corpus.entries if e.sha256 in known) if corpus else ()
+    entries = tuple(e for e in corpus.entries if e.sha256 in known)[:wanted] if corpus else ()
     print(
-        f"{len(here)} pictures of the lists are here, {len(chosen)} were drawn, {len(entries)} of them are in the scores"
+        f"{len(here)} pictures of the lists are here; {len(entries)} samples of them are scored anew,"
+        f" {CHECKED:.0%} of the board are {round(CHECKED * board_samples())}"
     )
     if not entries or corpus is None:
         print("no score was computed anew: the media are not here")
@@ -402,6 +405,14 @@ def rescored(asked: argparse.Namespace) -> int:
     for line in wrong[:20]:
         print(line)
     return 1 if wrong else 0
+
+
+def board_samples() -> int:
+    """Count the samples of all committed corpora."""
+    from pyarrow import parquet as pq
+
+    abouts = (json.loads(pq.read_schema(path).metadata[b"assay"]) for path in committed())
+    return sum(int(told.get("samples", 0)) for told in abouts)
 
 
 def differing(rows: Sequence[Scored], stored: dict[tuple[str, str, str], dict[str, Any]]) -> Iterator[str]:
