@@ -46,6 +46,15 @@ def test_a_measured_fake_says_where_why_and_what_that_is_worth(tell, said):
     assert "n = 100" in text
 
 
+def test_what_was_made_entirely_by_a_machine_has_no_place(tell, said):
+    region = Region.box(600, 400, 100, 100, width=800, height=600)
+    copied = said("jpeg_grid", score=3.0, regions=(region,))
+    text = tell(said("generator_metadata", "generator_comfyui"), copied)
+    assert text.startswith(
+        "Strong evidence that it was made entirely by a machine, as it declares itself. "
+    ), text
+
+
 @pytest.mark.parametrize(
     ("claims", "said"),
     [([], ""), (["cut"], "cut"), (["cut", "pasted"], "cut or pasted"), (["a", "b", "c"], "a, b, or c")],

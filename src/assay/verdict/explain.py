@@ -270,11 +270,12 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _where(verdict: Verdict) -> str:
-    """Say where the strongest evidence points: the place in the picture, or the time."""
+    """Say where the strongest evidence points: the place in the picture, unless all of it was made, or the time."""
+    whole = set(verdict.kinds) == {Kind.FULL_SYNTHESIS}
     for e in sorted(verdict.evidence, key=lambda e: -(e.llr or 0.0)):
         if (e.llr or 0.0) <= 0:
             break
-        if e.finding.regions:
+        if e.finding.regions and not whole:
             return f", {_place(e.finding.regions)}"
         if e.finding.segments:
             s = e.finding.segments[0]
